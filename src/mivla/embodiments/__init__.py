@@ -1,14 +1,14 @@
 """Bodies: joints, limits, frames, tool and grip frames, gripper strokes, action layouts.
 
-A new robot is a file in this room, its model in `models`, and a line in `EMBODIMENTS`.
+A new robot is a file in `robots`, its model in `models`, and a line in `ROBOTS`.
 """
 
 from mivla.embodiments.body import Arm, Embodiment, Gripper, UnknownEmbodiment
-from mivla.embodiments.robots import ALOHA_AGILEX, PIPER, X5
+from mivla.embodiments.robots import ALOHA_AGILEX, PIPER, ROBOTS, X5
 
 HUMAN = Embodiment(name="human", title="person, two hands")
 
-EMBODIMENTS: dict[str, Embodiment] = {body.name: body for body in (HUMAN, X5, PIPER, ALOHA_AGILEX)}
+EMBODIMENTS: dict[str, Embodiment] = {body.name: body for body in (HUMAN, *ROBOTS)}
 
 __all__ = [
     "ALOHA_AGILEX",

@@ -17,13 +17,13 @@ class UnknownEmbodiment(MivlaError):
 
 @dataclass(frozen=True)
 class Gripper:
-    """A parallel gripper: two slide joints of the arm's model."""
+    """A gripper with two pads: two slides of the arm's model, or the hinge of one jaw."""
 
     joints: tuple[str, ...]
     shut: tuple[float, ...]
-    """Joint values in metres with the pads together."""
+    """Joint values with the pads together: metres of a slide, radians of a hinge."""
     open: tuple[float, ...]
-    """Joint values in metres with the pads a stroke apart."""
+    """Joint values with the pads a stroke apart: metres, or radians."""
     stroke_m: float
     """Distance between the pads when open."""
 
@@ -48,6 +48,8 @@ class Arm:
     """Site that the robot's own stack reports."""
     tcp: str = "tcp"
     """Site between the pads: z approach, y closing."""
+    text: str = ""
+    """MJCF of an arm that is not shipped; `model` is then only its name."""
 
     @property
     def dof(self) -> int:
@@ -57,6 +59,8 @@ class Arm:
     @cached_property
     def xml(self) -> str:
         """The model's MJCF text."""
+        if self.text:
+            return self.text
         return (resources.files("mivla.embodiments") / "models" / self.model).read_text()
 
 
