@@ -9,12 +9,13 @@ Numbers are those of a right hand; a left hand is its mirror image, M = diag(−
 frame and in the grip frame alike. How they were fitted is told in `docs/mapping.md`.
 """
 
-from typing import Literal
+from typing import Literal, no_type_check
 
 import numpy as np
 from jaxtyping import Float
+from numba import njit
 
-from mivla.embodiments.layout import SIDES, Side
+from mivla.embodiments.layout import HAND, SIDES, Side
 from mivla.geometry import se3, so3
 
 LANDMARK_NAMES = (
@@ -88,17 +89,46 @@ def wrist_pose(points: Float[np.ndarray, "*b 21 3"], side: Side) -> Float[np.nda
     to the middle knuckle and d is normal to wrist, index and little knuckle, made upright to f.
     NaN where one of those points is missing, or where they lie on one line.
     """
-    wrist = points[..., WRIST, :]
-    f = so3.normalise(points[..., MIDDLE_KNUCKLE, :] - wrist)
-    to_index = points[..., INDEX_KNUCKLE, :] - wrist
-    to_little = points[..., LITTLE_KNUCKLE, :] - wrist
-    d = np.cross(to_little, to_index) if side == "right" else np.cross(to_index, to_little)
-    d = d - np.sum(d * f, axis=-1, keepdims=True) * f
+    T = np.zeros((*points.shape[:-2], 4, 4), points.dtype)
+    _wrist_poses(points.reshape(-1, 21, 3), _SIGN[side], T.reshape(-1, 4, 4))
+    return T
+
+
+_SIGN: dict[Side, float] = {"left": -1.0, "right": 1.0}
+
+
+@njit(cache=True, error_model="numpy")
+@no_type_check
+def _wrist_poses(points, sign, T):
+    for t in range(len(points)):
+        T[t, :3, 0], T[t, :3, 1], T[t, :3, 2] = _wrist_axes(points[t], sign)
+        T[t, :3, 3] = points[t, WRIST]
+        T[t, 3, 3] = 1
+
+
+@njit(cache=True, error_model="numpy")
+@no_type_check
+def _wrist_axes(points, sign):
+    """The three columns of the wrist's rotation; `sign` is 1 for a right hand, −1 for a left."""
+    wx, wy, wz = points[WRIST]
+    fx, fy, fz = points[MIDDLE_KNUCKLE]
+    fx, fy, fz = np.float64(fx - wx), np.float64(fy - wy), np.float64(fz - wz)
+    ix, iy, iz = points[INDEX_KNUCKLE]
+    ix, iy, iz = np.float64(ix - wx), np.float64(iy - wy), np.float64(iz - wz)
+    lx, ly, lz = points[LITTLE_KNUCKLE]
+    lx, ly, lz = np.float64(lx - wx), np.float64(ly - wy), np.float64(lz - wz)
+    length = np.sqrt(fx * fx + fy * fy + fz * fz)
+    fx, fy, fz = fx / length, fy / length, fz / length
+    dx, dy, dz = ly * iz - lz * iy, lz * ix - lx * iz, lx * iy - ly * ix
+    along = dx * fx + dy * fy + dz * fz
+    dx, dy, dz = dx - along * fx, dy - along * fy, dz - along * fz
+    area = np.sqrt(dx * dx + dy * dy + dz * dz)
     # An area below a square millimetre has no normal.
-    flat = np.linalg.norm(d, axis=-1, keepdims=True) < 1e-6
-    d = np.where(flat, np.nan, so3.normalise(d))
-    x = -f if side == "right" else f
-    return se3.pose(np.stack([x, d, np.cross(x, d)], axis=-1), wrist)
+    area = sign * area if area >= 1e-6 else np.nan
+    dx, dy, dz = dx / area, dy / area, dz / area
+    x = (-sign * fx, -sign * fy, -sign * fz)
+    d = (dx, dy, dz)
+    return x, d, (x[1] * dz - x[2] * dy, x[2] * dx - x[0] * dz, x[0] * dy - x[1] * dx)
 
 
 def mirrored(T: Float[np.ndarray, "*b 4 4"]) -> Float[np.ndarray, "*b 4 4"]:
@@ -133,6 +163,54 @@ def wrist_from_grip(
 ) -> Float[np.ndarray, "*b 4 4"]:
     """The inverse of `grip_from_wrist`."""
     return T_a_grip @ _T_GRIP_WRIST[side]
+
+
+def grip_and_pinch(
+    part: Float[np.ndarray, "t 48"], side: Side
+) -> tuple[Float[np.ndarray, "t 4 4"], Float[np.ndarray, " t"]]:
+    """One side's grip frame and pinch (metres) of the hand vector, in double precision.
+
+    The wrist's rotation is the one whose first two columns are nearest (Gram–Schmidt); a wrist
+    that has none, as when zeros stand for a hand that is missing, is missing.
+    """
+    T_grip = np.zeros((len(part), 4, 4))
+    pinch = np.empty(len(part))
+    _grips(part[:, HAND[f"hand/{side}"]], T_WRIST_GRIP[side], T_grip, pinch)
+    return T_grip, pinch
+
+
+@njit(cache=True, error_model="numpy")
+@no_type_check
+def _grips(part, T_wrist_grip, T_grip, pinch):
+    R = np.empty((3, 3))
+    for t in range(len(part)):
+        xx, xy, xz = np.float64(part[t, 3]), np.float64(part[t, 4]), np.float64(part[t, 5])
+        yx, yy, yz = np.float64(part[t, 6]), np.float64(part[t, 7]), np.float64(part[t, 8])
+        length = np.sqrt(xx * xx + xy * xy + xz * xz)
+        length = length if length > 1e-6 else np.nan
+        xx, xy, xz = xx / length, xy / length, xz / length
+        along = xx * yx + xy * yy + xz * yz
+        yx, yy, yz = yx - along * xx, yy - along * xy, yz - along * xz
+        length = np.sqrt(yx * yx + yy * yy + yz * yz)
+        length = length if length > 1e-6 else np.nan
+        yx, yy, yz = yx / length, yy / length, yz / length
+        R[0, 0], R[1, 0], R[2, 0] = xx, xy, xz
+        R[0, 1], R[1, 1], R[2, 1] = yx, yy, yz
+        R[0, 2], R[1, 2], R[2, 2] = xy * yz - xz * yy, xz * yx - xx * yz, xx * yy - xy * yx
+        for r in range(3):
+            for c in range(4):
+                T_grip[t, r, c] = (
+                    R[r, 0] * T_wrist_grip[0, c]
+                    + R[r, 1] * T_wrist_grip[1, c]
+                    + R[r, 2] * T_wrist_grip[2, c]
+                )
+            T_grip[t, r, 3] += part[t, r]
+        T_grip[t, 3, 3] = 1
+        square = 0.0
+        for k in range(3):
+            apart = np.float64(part[t, 9 + k]) - np.float64(part[t, 12 + k])
+            square += apart * apart
+        pinch[t] = np.sqrt(square)
 
 
 def anchor_offset(anchor: Anchor, side: Side) -> Float[np.ndarray, "3"]:
@@ -255,17 +333,21 @@ def hand_part(
     points_left: Float[np.ndarray, "t 21 3"], points_right: Float[np.ndarray, "t 21 3"]
 ) -> Float[np.ndarray, "t 48"]:
     """The 48-d hand vector (`layout.HAND`) of both hands' keypoints, in the points' frame."""
-    return np.concatenate(
-        [
-            part
-            for side, points in zip(SIDES, (points_left, points_right), strict=True)
-            for part in (
-                se3.to_position_rot6d(wrist_pose(points, side)),
-                points[:, TIPS, :].reshape(len(points), 15),
-            )
-        ],
-        axis=-1,
-    )
+    part = np.empty((len(points_left), HAND.dim), np.result_type(points_left, points_right))
+    for side, points in zip(SIDES, (points_left, points_right), strict=True):
+        _hand_parts(points, _SIGN[side], part[:, HAND[f"hand/{side}"]])
+    return part
+
+
+@njit(cache=True, error_model="numpy")
+@no_type_check
+def _hand_parts(points, sign, part):
+    for t in range(len(points)):
+        x, y, _ = _wrist_axes(points[t], sign)
+        for k in range(3):
+            part[t, k], part[t, 3 + k], part[t, 6 + k] = points[t, WRIST, k], x[k], y[k]
+            for finger in range(5):
+                part[t, 9 + 3 * finger + k] = points[t, 4 + 4 * finger, k]
 
 
 def heading_frame(

@@ -93,8 +93,7 @@ def with_tool_poses(episode: Episode) -> Episode:
 def _grips(part: Float[np.ndarray, "t 48"]) -> Float[np.ndarray, "t 20"]:
     sides = []
     for side in SIDES:
-        T_wrist, pinch = _wrist_and_pinch(part, side)
-        T_grip = hand.grip_from_wrist(T_wrist, side)
+        T_grip, pinch = hand.grip_and_pinch(part, side)
         opening = hand.opening_from_pinch(pinch)[:, None]
         sides.append(np.concatenate([se3.to_position_rot6d(T_grip), opening], axis=-1))
     return np.concatenate(sides, axis=-1)
@@ -141,15 +140,13 @@ def _robot_from_human(
     reason = np.full((steps, 2), int(Reason.UNTRACKED), dtype=np.int64)
     used: dict[str, SideRegistration | None] = {}
     for column, side in enumerate(SIDES):
-        T_wrist, pinch = _wrist_and_pinch(part, side)
+        T_grip, pinch = hand.grip_and_pinch(part, side)
         confidence = None if episode.confidence is None else episode.confidence[:, column]
-        track = clean(
-            hand.grip_from_wrist(T_wrist, side), pinch, confidence, episode.clock_s, rules
-        )
+        track = clean(T_grip, pinch, confidence, episode.clock_s, rules)
         arm = to.arm(side)
         T_home = forward(chain(arm), np.array(arm.home))
         known = None if registration is None else getattr(registration, side)
-        anchor = _anchor(episode.state, T_wrist, track, side, rules)
+        anchor = _anchor(episode.state, T_grip, track, side, rules)
         used[side] = known or _register(
             track.T, track.reason, T_home, anchor, rules, to_robot=True, filled=track.filled
         )
@@ -184,30 +181,16 @@ def _robot_from_human(
     return state, action, reliability, reason, Registration(**used)
 
 
-def _wrist_and_pinch(
-    part: Float[np.ndarray, "t 48"], side: Side
-) -> tuple[Float[np.ndarray, "t 4 4"], Float[np.ndarray, " t"]]:
-    values = part.astype(float)
-    wrist = HAND[f"hand/{side}/wrist"]
-    thumb, index = HAND[f"hand/{side}/tip/thumb"], HAND[f"hand/{side}/tip/index"]
-    pinch = np.linalg.norm(values[:, thumb] - values[:, index], axis=-1)
-    T_wrist = se3.from_position_rot6d(values[:, wrist])
-    # Whoever writes zeros for a hand that is missing has written no rotation.
-    T_wrist[np.linalg.norm(T_wrist[:, :3, 2], axis=-1) < 0.5] = np.nan
-    return T_wrist, pinch
-
-
 def _anchor(
-    state: Motion, T_wrist: np.ndarray, track: Track, side: Side, rules: Rules
+    state: Motion, T_grip: np.ndarray, track: Track, side: Side, rules: Rules
 ) -> Float[np.ndarray, "3"]:
     """The anchor in the grip frame: the person's own thumb knuckle where it is known.
 
     A thumb's base does not move against the wrist, so it is the median over the valid steps.
     """
     if rules.anchor == "thumb_knuckle" and "landmarks" in state:
-        points = state["landmarks"].reshape(len(T_wrist), 2, 21, 3)[:, SIDES.index(side)]
+        points = state["landmarks"].reshape(len(T_grip), 2, 21, 3)[:, SIDES.index(side)]
         knuckle = points[:, hand.THUMB_KNUCKLE].astype(float)
-        T_grip = hand.grip_from_wrist(T_wrist, side)
         in_grip = se3.transform(se3.inverse(T_grip), knuckle)
         in_grip = in_grip[(track.reason == Reason.VALID) & np.isfinite(in_grip).all(axis=-1)]
         if len(in_grip):
@@ -334,10 +317,13 @@ def _register(
         # At home a hand is where its pinch is; the anchor of a hand that comes is its own.
         p_anchor = se3.transform(T_grip, anchor)
         t = T_tool[:3, 3] - rules.scale * R_h @ p_anchor
-    R, R_home = T[:, :3, :3], R_h @ T_home[:3, :3] @ D
-    if to_robot:
-        R, R_home = R_h @ R @ D, T_home[:3, :3]
-    half_turns = () if rules.positions_only else choose_half_turns(R, R_home, valid)
+    half_turns = ()
+    if not rules.positions_only:
+        R, R_home = T[:, :3, :3], T_home[:3, :3]
+        if to_robot:
+            half_turns = choose_half_turns(R, R_h.T @ R_home, valid, D)
+        else:
+            half_turns = choose_half_turns(R, R_h @ R_home @ D, valid)
     return SideRegistration(rules.scale, rules.yaw, t, anchor, D, half_turns, filled)
 
 

@@ -9,10 +9,11 @@ about the tool's approach, chosen once per run of valid steps.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Float
+from numba import njit
 
 from mivla.embodiments.layout import SIDES
 from mivla.geometry import se3, so3
@@ -50,10 +51,18 @@ class SideRegistration:
         self, T_base_grip: Float[np.ndarray, "t 4 4"], turned: Bool[np.ndarray, " t"]
     ) -> Float[np.ndarray, "t 4 4"]:
         """Tool poses in the robot base, of grip poses in the heading frame."""
-        p = se3.transform(T_base_grip, self.anchor)
-        R = self.rotation @ T_base_grip[:, :3, :3] @ self.D
-        R = np.where(turned[:, None, None], R @ HALF_TURN, R)
-        return se3.pose(R, self.scale * p @ self.rotation.T + self.translation)
+        T_base_tool = np.zeros((len(T_base_grip), 4, 4))
+        _tools(
+            T_base_grip,
+            turned,
+            self.anchor,
+            self.scale,
+            self.rotation,
+            self.translation,
+            self.D,
+            T_base_tool,
+        )
+        return T_base_tool
 
     def grip_from_tool(
         self, T_base_tool: Float[np.ndarray, "t 4 4"], turned: Bool[np.ndarray, " t"]
@@ -130,12 +139,36 @@ def choose_half_turns(
     R: Float[np.ndarray, "t 3 3"],
     R_home: Float[np.ndarray, "3 3"],
     valid: Bool[np.ndarray, " t"],
+    D: Float[np.ndarray, "3 3"] = np.eye(3),  # noqa: B008
 ) -> tuple[tuple[int, int], ...]:
-    """Runs of valid steps that come nearer to home, over the whole run, when half turned."""
-    # The trace of R_homeᵀ R falls with the angle between the two.
-    straight = np.einsum("ij,tij->t", R_home, R)
-    turned = np.einsum("ij,tij->t", R_home, R @ HALF_TURN)
-    return tuple((a, b) for a, b in runs(valid) if turned[a:b].sum() > straight[a:b].sum())
+    """Runs of valid steps whose R D comes nearer to home, over the whole run, when half turned."""
+    # The trace of R_homeᵀ R D falls with the angle between the two. Half a turn about z changes
+    # the sign of the first two of its three terms.
+    weights = R_home[:, :2] @ D[:, :2].T
+    terms = R.reshape(len(R), 9) @ weights.reshape(9)
+    return tuple((a, b) for a, b in runs(valid) if terms[a:b].sum() < 0)
+
+
+@njit(cache=True, error_model="numpy")
+@no_type_check
+def _tools(T_grip, turned, anchor, scale, R_h, translation, D, T_tool):
+    """Write R_h R D H and scale R_h p_anchor + translation for every grip pose (R, p)."""
+    left = np.empty((3, 3))
+    for t in range(len(T_grip)):
+        sign = -1.0 if turned[t] else 1.0
+        T = T_grip[t]
+        for r in range(3):
+            a, b, c = R_h[r]
+            for k in range(3):
+                left[r, k] = a * T[0, k] + b * T[1, k] + c * T[2, k]
+            at = a * T[0, 3] + b * T[1, 3] + c * T[2, 3]
+            a, b, c = left[r]
+            T_tool[t, r, 0] = sign * (a * D[0, 0] + b * D[1, 0] + c * D[2, 0])
+            T_tool[t, r, 1] = sign * (a * D[0, 1] + b * D[1, 1] + c * D[2, 1])
+            T_tool[t, r, 2] = a * D[0, 2] + b * D[1, 2] + c * D[2, 2]
+            at += a * anchor[0] + b * anchor[1] + c * anchor[2]
+            T_tool[t, r, 3] = scale * at + translation[r]
+        T_tool[t, 3, 3] = 1
 
 
 def _flags(stretches: tuple[tuple[int, int], ...], steps: int) -> np.ndarray:

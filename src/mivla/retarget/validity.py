@@ -1,11 +1,13 @@
 """Which steps of a side can be used, why the others cannot, and bridging short gaps."""
 
 from dataclasses import dataclass
+from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float, Int
+from numba import njit
 
-from mivla.geometry import se3, so3
+from mivla.geometry import se3
 from mivla.retarget.registration import runs
 from mivla.retarget.rules import Reason, Rules
 
@@ -32,11 +34,18 @@ def clean(
 ) -> Track:
     """Judge every step, take out what is wrong, and bridge gaps up to `max_gap_s`."""
     reason = np.zeros(len(T), dtype=np.int64)
-    if confidence is not None:
-        # A NaN confidence is none: the step is judged by its pose alone.
-        reason[confidence < rules.min_confidence] = Reason.LOW_CONFIDENCE
-    reason[~(np.isfinite(T).all(axis=(-2, -1)) & np.isfinite(width))] = Reason.UNTRACKED
-    reason[_jumps(T, clock_s, reason == 0, rules)] = Reason.JUMP
+    if confidence is None:
+        confidence = np.full(len(T), np.nan)
+    _judge(
+        T,
+        width,
+        confidence,
+        clock_s,
+        rules.min_confidence,
+        rules.max_speed_m_s,
+        rules.max_turn_rad_s,
+        reason,
+    )
     filled = _bridgeable(reason == 0, clock_s, rules.max_gap_s)
     T, width = T.copy(), width.copy()
     good = np.flatnonzero(reason == 0)
@@ -50,33 +59,46 @@ def clean(
     return Track(T, width, reason, filled)
 
 
-def _jumps(T: np.ndarray, clock_s: np.ndarray, usable: np.ndarray, rules: Rules) -> np.ndarray:
-    """Steps that lie farther from the last believed step than a hand gets in that time.
+_UNTRACKED, _LOW_CONFIDENCE, _JUMP = (
+    int(Reason.UNTRACKED),
+    int(Reason.LOW_CONFIDENCE),
+    int(Reason.JUMP),
+)
 
-    The longer ago that step is, the more is allowed: after a lasting change of place the hand is
-    believed again.
+
+@njit(cache=True, error_model="numpy")
+@no_type_check
+def _judge(T, width, confidence, clock_s, min_confidence, max_speed_m_s, max_turn_rad_s, reason):
+    """Write why each step cannot be used.
+
+    A jump lies farther from the last believed step than a hand gets in that time. The longer ago
+    that step is, the more is allowed: after a lasting change of place the hand is believed again.
     """
-    jumped = np.zeros(len(T), dtype=bool)
-    steps = np.flatnonzero(usable)
-    if len(steps) < 2:
-        return jumped
-    p, R = T[:, :3, 3], T[:, :3, :3]
-
-    def too_fast(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        dt = clock_s[after] - clock_s[before]
-        moved = np.linalg.norm(p[after] - p[before], axis=-1)
-        turned = so3.angle_between(R[before], R[after])
-        return (moved > rules.max_speed_m_s * dt) | (turned > rules.max_turn_rad_s * dt)
-
-    if not too_fast(steps[:-1], steps[1:]).any():
-        return jumped
-    believed = steps[:1]
-    for step in steps[1:]:
-        if too_fast(believed, np.array([step]))[0]:
-            jumped[step] = True
-        else:
-            believed = np.array([step])
-    return jumped
+    believed = -1
+    for t in range(len(T)):
+        total = width[t]
+        for r in range(3):
+            for c in range(4):
+                total += T[t, r, c]
+        if not np.isfinite(total):
+            reason[t] = _UNTRACKED
+            continue
+        # A NaN confidence is none: the step is judged by its pose alone.
+        if confidence[t] < min_confidence:
+            reason[t] = _LOW_CONFIDENCE
+            continue
+        if believed >= 0:
+            moved, trace = 0.0, 0.0
+            for r in range(3):
+                moved += (T[t, r, 3] - T[believed, r, 3]) ** 2
+                for c in range(3):
+                    trace += T[t, r, c] * T[believed, r, c]
+            dt = clock_s[t] - clock_s[believed]
+            most = min(max_turn_rad_s * dt, np.pi)
+            if np.sqrt(moved) > max_speed_m_s * dt or 0.5 * (trace - 1) < np.cos(most) - 1e-9:
+                reason[t] = _JUMP
+                continue
+        believed = t
 
 
 def _bridgeable(

@@ -8,14 +8,16 @@ from the keypoints, as they are for every other source. Docs: `docs/sources.md`.
 import os
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
+from typing import no_type_check
 
 import h5py
 import numpy as np
 from jaxtyping import Float
+from numba import njit
 
 from mivla import MivlaError
-from mivla.embodiments.hand import hand_part, heading_frame
-from mivla.embodiments.layout import SIDES, Side
+from mivla.embodiments.hand import TIPS, hand_part, heading_frame
+from mivla.embodiments.layout import HAND, LANDMARKS, SIDES
 from mivla.episodes import Camera, Episode
 from mivla.episodes.video import UnreadableVideo, open_video, write_video
 from mivla.geometry import se3, so3
@@ -26,7 +28,7 @@ from mivla.sources.egodex_skeleton import (
     hand_joints,
     landmark_joints,
 )
-from mivla.sources.hdf5 import array, subgroup
+from mivla.sources.hdf5 import Poses, array, low_level, subgroup, vector
 from mivla.sources.source import (
     OnSkip,
     Skipped,
@@ -45,6 +47,8 @@ R_WORLD_BASE = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, 1.0], [-1.0, 0.0, 0.0]])
 
 GRIP_LANDMARKS = (0, 4, 5, 8, 9, 17)
 """Wrist, thumb tip, index tip, and the three knuckles that orient the wrist frame."""
+
+RATE_HZ = 30.0
 
 NO_CONFIDENCE = 0.0
 """Written for a hand that is missing; ARKit's own floor is 0.003."""
@@ -80,8 +84,10 @@ def episodes(
         yield episode
 
 
-def read(path: Path, *, origin: str = "") -> Episode:
+def read(path: Path, *, origin: str = "", with_video: bool = True) -> Episode:
     """One recording: `path` is its `.hdf5`; the `.mp4` lies beside it.
+
+    Without its video it has no camera, and its steps are taken to be `RATE_HZ` apart.
 
     Raises:
         UnreadableRecording: the HDF5 is cut off, not EgoDex's, or at odds with the video.
@@ -89,53 +95,76 @@ def read(path: Path, *, origin: str = "") -> Episode:
     """
     try:
         with h5py.File(path) as file:
-            transforms = _transforms(file)
-            confidences = _confidences(file)
+            T_world_cam = _camera_poses(file)
+            steps = len(T_world_cam)
+            T_base_world = se3.inverse(heading_frame(T_world_cam, UP_WORLD))
+            landmarks = _landmarks(file, T_base_world, steps)
+            confidence = _grip_confidence(file, steps)
             K = array(file, "camera/intrinsic")
-            attributes = dict(file.attrs)
+            attributes = {name: file.attrs.get(name) for name in (*_DESCRIPTIONS, *_RULE)}
     except (OSError, KeyError, RuntimeError) as error:
         raise UnreadableRecording(f"not a complete EgoDex HDF5 file: {error}") from error
-    T_world_cam = _rigid_or_missing(transforms["camera"])
-    if np.isnan(T_world_cam).any(axis=(1, 2)).all():
-        raise UnreadableRecording("no camera pose in it is valid, so there is no heading")
-    frames = open_video(path.with_suffix(".mp4"))
-    steps = len(T_world_cam)
-    if len(frames) != steps:
-        raise UnreadableRecording(
-            f"the HDF5 holds {steps} steps but the video {len(frames)} pictures"
-        )
-    if steps < 2:
-        raise UnreadableRecording(f"it holds {steps} step: too short for an action")
-
-    T_base_world = se3.inverse(heading_frame(T_world_cam, UP_WORLD))
-    points = {
-        side: se3.transform(T_base_world, _landmarks(transforms, side, steps)) for side in SIDES
-    }
-    state = {
-        "hand": hand_part(points["left"], points["right"]),
-        "landmarks": np.concatenate([points[s].reshape(steps, -1) for s in SIDES], axis=-1),
-    }
+    cameras, rate_hz = {}, RATE_HZ
+    if with_video:
+        frames = open_video(path.with_suffix(".mp4"))
+        if len(frames) != steps:
+            raise UnreadableRecording(
+                f"the HDF5 holds {steps} steps but the video {len(frames)} pictures"
+            )
+        intrinsics = _pinhole(K).resized(frames.width, frames.height)
+        cameras["head"] = Camera(frames, intrinsics, T_base_world @ T_world_cam)
+        rate_hz = frames.rate_hz
+    motion = {"landmarks": landmarks, "hand": _hand_parts(landmarks)}
+    for values in motion.values():
+        # State and action are the same memory, a row apart.
+        values.flags.writeable = False
     notes = ["the instruction was written by a language model (EgoDex llm_description)"]
-    if not confidences:
+    if confidence is None:
         notes.append("the recording holds no tracking confidences")
     return Episode(
         body="human",
         instruction=instruction(attributes),
-        clock_s=np.arange(steps) / frames.rate_hz,
-        state=state,
-        action={name: _next(values) for name, values in state.items()},
-        cameras={
-            "head": Camera(
-                frames,
-                _pinhole(K).resized(frames.width, frames.height),
-                T_base_world @ T_world_cam,
-            )
-        },
-        confidence=_grip_confidence(confidences, steps) if confidences else None,
+        clock_s=np.arange(steps) / rate_hz,
+        state={name: values[:-1] for name, values in motion.items()},
+        action={name: values[1:] for name, values in motion.items()},
+        cameras=cameras,
+        confidence=confidence,
         quality="device",
         origin=origin or f"egodex:{path.name}",
         notes=tuple(notes),
     )
+
+
+def hrdt_actions(path: Path) -> Float[np.ndarray, "t 48"]:
+    """The 48 numbers of each step as H-RDT makes them of a recording, in float32.
+
+    For parity alone: ARKit's world, wrist axes as the headset gives them (see `R_ARKIT`), steps
+    that were not tracked as they stand in the file. `read` gives what mivla itself works with.
+
+    Raises:
+        UnreadableRecording: the HDF5 is cut off, or a joint of the 48 numbers is missing.
+    """
+    try:
+        with h5py.File(path) as file:
+            group = subgroup(file, "transforms")
+            names = [n for side in SIDES for n in (landmark_joints(side)[i] for i in (0, *TIPS))]
+            first = low_level(group, names[0])
+            steps = 0 if first is None else first.shape[0]
+            poses = Poses(group, steps)
+            part = np.empty((steps, HAND.dim), np.float32)
+            at = 0
+            for name in names:
+                T = poses[name]
+                if T is None:
+                    raise UnreadableRecording(f"there is no /transforms/{name} in it")
+                part[:, at : at + 3] = T[:, :3, 3]
+                at += 3
+                if name.endswith("Hand"):
+                    part[:, at : at + 3], part[:, at + 3 : at + 6] = T[:, :3, 0], T[:, :3, 1]
+                    at += 6
+            return part
+    except (OSError, KeyError, RuntimeError) as error:
+        raise UnreadableRecording(f"not a complete EgoDex HDF5 file: {error}") from error
 
 
 def write(episode: Episode, stem: Path, *, rng: np.random.Generator) -> None:
@@ -226,66 +255,82 @@ def _text(value: object) -> str:
     return "" if text.lower() in ("none", "nan") else text
 
 
-def _transforms(file: h5py.File) -> dict[str, Float[np.ndarray, "t 4 4"]]:
-    """Pose of the camera and of each hand joint in the world; joints may be absent."""
-    group = subgroup(file, "transforms")
-    wanted = ["camera", *(name for side in SIDES for name in landmark_joints(side))]
-    found = {name: array(group, name) for name in wanted if name in group}
-    if "camera" not in found:
-        raise UnreadableRecording("there is no /transforms/camera in it")
-    expected = (len(found["camera"]), 4, 4)
-    for name, values in found.items():
-        if values.shape != expected:
-            raise UnreadableRecording(
-                f"/transforms/{name} has the shape {values.shape}, the camera {expected}"
-            )
-    return found
-
-
-def _confidences(file: h5py.File) -> dict[str, Float[np.ndarray, " t"]]:
-    if "confidences" not in file:
-        return {}
-    group = subgroup(file, "confidences")
-    names = (name for side in SIDES for name in landmark_joints(side))
-    return {name: array(group, name) for name in names if name in group}
+def _camera_poses(file: h5py.File) -> Float[np.ndarray, "t 4 4"]:
+    """Where the head camera is in the world; NaN where it is nowhere."""
+    T_world_cam = _rigid_or_missing(array(file, "transforms/camera"))
+    if np.isnan(T_world_cam).any(axis=(1, 2)).all():
+        raise UnreadableRecording("no camera pose in it is valid, so there is no heading")
+    if len(T_world_cam) < 2:
+        raise UnreadableRecording(f"it holds {len(T_world_cam)} step: too short for an action")
+    return T_world_cam
 
 
 def _landmarks(
-    transforms: Mapping[str, np.ndarray], side: Side, steps: int
-) -> Float[np.ndarray, "t 21 3"]:
-    """The 21 points of one hand in the world; NaN where the file has none."""
-    absent = np.full((steps, 3), np.nan)
-    points = np.stack(
-        [
-            transforms[name][:, :3, 3] if name in transforms else absent
-            for name in landmark_joints(side)
-        ],
-        axis=1,
-    )
-    points[~np.isfinite(points).all(axis=-1)] = np.nan
-    return points
+    file: h5py.File, T_base_world: Float[np.ndarray, "4 4"], steps: int
+) -> Float[np.ndarray, "t_and_one 126"]:
+    """Both hands' points in the base, and a row more; NaN there, and where the file has none."""
+    poses = Poses(subgroup(file, "transforms"), steps)
+    landmarks = np.full((steps + 1, LANDMARKS.dim), np.nan, np.float32)
+    for i, name in enumerate(name for side in SIDES for name in landmark_joints(side)):
+        T_world_joint = poses[name]
+        if T_world_joint is not None:
+            _place(T_base_world, T_world_joint, landmarks[:, 3 * i : 3 * i + 3])
+    return landmarks
 
 
-def _grip_confidence(confidences: Mapping[str, np.ndarray], steps: int) -> np.ndarray:
+@njit(cache=True, error_model="numpy")
+@no_type_check
+def _place(T_base_world, T_world_joint, points):
+    """Write the joints' positions in the base; a point that is not whole stays missing."""
+    for t in range(len(T_world_joint)):
+        x, y, z = T_world_joint[t, 0, 3], T_world_joint[t, 1, 3], T_world_joint[t, 2, 3]
+        if np.isfinite(x + y + z):
+            for k in range(3):
+                a, b, c, p = T_base_world[k]
+                points[t, k] = a * x + b * y + c * z + p
+
+
+def _hand_parts(landmarks: Float[np.ndarray, "t 126"]) -> Float[np.ndarray, "t 48"]:
+    points = landmarks.reshape(-1, 2, 21, 3)
+    return hand_part(points[:, 0], points[:, 1])
+
+
+def _grip_confidence(file: h5py.File, steps: int) -> Float[np.ndarray, "t 2"] | None:
     """The least sure of the joints that make the wrist frame and the pinch, per step and side."""
+    if "confidences" not in file:
+        return None
+    group = subgroup(file, "confidences")
     per_side = []
     for side in SIDES:
-        names = [landmark_joints(side)[i] for i in GRIP_LANDMARKS]
-        values = [c for c in (confidences.get(n) for n in names) if c is not None]
-        if any(len(c) != steps for c in values):
+        names = (landmark_joints(side)[i] for i in GRIP_LANDMARKS)
+        values = [v for v in (vector(group, name) for name in names) if v is not None]
+        if any(v.shape != (steps,) for v in values):
             raise UnreadableRecording(f"the confidences of the {side} hand have another length")
-        least = np.min(values, axis=0) if values else np.zeros(steps)
-        per_side.append(np.clip(np.nan_to_num(least, nan=0.0), 0, 1))
-    return np.stack(per_side, axis=-1)
+        per_side.append(np.min(values, axis=0) if values else np.zeros(steps, np.float32))
+    return np.clip(np.nan_to_num(np.stack(per_side, axis=-1), nan=0.0), 0, 1)
 
 
 def _rigid_or_missing(T: Float[np.ndarray, "t 4 4"]) -> Float[np.ndarray, "t 4 4"]:
     """Poses as they are, NaN where the rotation is none."""
-    R = np.where(np.isfinite(T).all(axis=(1, 2), keepdims=True), T, np.nan)[:, :3, :3]
-    error = np.abs(np.swapaxes(R, 1, 2) @ R - np.eye(3)).max(axis=(1, 2))
-    volume = np.sum(np.cross(R[:, :, 0], R[:, :, 1]) * R[:, :, 2], axis=-1)
-    good = (error < 1e-3) & (volume > 0)
-    return np.where(good[:, None, None], T, np.nan)
+    T = T.astype(np.float64)
+    _lose_what_is_not_rigid(T)
+    return T
+
+
+@njit(cache=True, error_model="numpy")
+@no_type_check
+def _lose_what_is_not_rigid(T):
+    for t in range(len(T)):
+        x, y, z = T[t, :3, 0], T[t, :3, 1], T[t, :3, 2]
+        xx = x[0] * x[0] + x[1] * x[1] + x[2] * x[2]
+        yy = y[0] * y[0] + y[1] * y[1] + y[2] * y[2]
+        xy = x[0] * y[0] + x[1] * y[1] + x[2] * y[2]
+        off = abs(x[1] * y[2] - x[2] * y[1] - z[0])
+        off += abs(x[2] * y[0] - x[0] * y[2] - z[1])
+        off += abs(x[0] * y[1] - x[1] * y[0] - z[2])
+        worst = max(abs(xx - 1), abs(yy - 1), abs(xy), off)
+        if not (worst < 1e-3 and np.isfinite(T[t, 0, 3] + T[t, 1, 3] + T[t, 2, 3])):
+            T[t] = np.nan
 
 
 def _pinhole(K: Float[np.ndarray, "3 3"]) -> Pinhole:
@@ -295,11 +340,6 @@ def _pinhole(K: Float[np.ndarray, "3 3"]) -> Pinhole:
     return Pinhole(
         K[0, 0], K[1, 1], K[0, 2], K[1, 2], round(2 * float(K[0, 2])), round(2 * float(K[1, 2]))
     )
-
-
-def _next(values: Float[np.ndarray, "t d"]) -> Float[np.ndarray, "t d"]:
-    """A person's action is the state of the next step; there is none after the last."""
-    return np.concatenate([values[1:], np.full_like(values[:1], np.nan)])
 
 
 def _new_world(rng: np.random.Generator) -> Float[np.ndarray, "4 4"]:
