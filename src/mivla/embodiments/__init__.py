@@ -3,23 +3,45 @@
 A new robot is a file in `robots`, its model in `models`, and a line in `ROBOTS`.
 """
 
-from mivla.embodiments.body import Arm, Embodiment, Gripper, UnknownEmbodiment
-from mivla.embodiments.robots import ALOHA_AGILEX, PIPER, ROBOTS, X5
+from mivla.embodiments.body import (
+    Arm,
+    Embodiment,
+    FrameConvention,
+    Gripper,
+    UnknownEmbodiment,
+    UnknownFrame,
+)
+from mivla.embodiments.robots import (
+    ALOHA1,
+    ALOHA2,
+    ALOHA_AGILEX,
+    PANDA,
+    PIPER,
+    ROBOTS,
+    UR5E,
+    X5,
+)
 
 HUMAN = Embodiment(name="human", title="person, two hands")
 
 EMBODIMENTS: dict[str, Embodiment] = {body.name: body for body in (HUMAN, *ROBOTS)}
 
 __all__ = [
+    "ALOHA1",
+    "ALOHA2",
     "ALOHA_AGILEX",
     "EMBODIMENTS",
     "HUMAN",
+    "PANDA",
     "PIPER",
+    "UR5E",
     "X5",
     "Arm",
     "Embodiment",
+    "FrameConvention",
     "Gripper",
     "UnknownEmbodiment",
+    "UnknownFrame",
     "embodiment",
 ]
 

@@ -1,5 +1,8 @@
 """Bodies: what a robot or a person is made of, in the terms that every other room needs."""
 
+# MuJoCo's bindings come without types.
+# pyright: reportAttributeAccessIssue=false
+
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -9,10 +12,15 @@ from jaxtyping import Float
 
 from mivla import MivlaError
 from mivla.embodiments.layout import MAX_JOINTS, PARTS, SIDES, Side
+from mivla.geometry import se3
 
 
 class UnknownEmbodiment(MivlaError):
     """A body of that name is not shipped."""
+
+
+class UnknownFrame(MivlaError):
+    """A body has no convention of that name for its end effector."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,53 @@ class Arm:
             return self.text
         return (resources.files("mivla.embodiments") / "models" / self.model).read_text()
 
+    @cached_property
+    def tool_in_ee(self) -> Float[np.ndarray, "4 4"]:
+        """T_ee_tcp: the site between the pads, in the site that the robot's stack reports."""
+        import mujoco
+
+        model = mujoco.MjModel.from_xml_string(self.xml)
+        data = mujoco.MjData(model)
+        mujoco.mj_kinematics(model, data)
+        T_mount_ee, T_mount_tcp = (
+            se3.pose(site.xmat.reshape(3, 3), site.xpos)
+            for site in (data.site(self.ee), data.site(self.tcp))
+        )
+        return se3.inverse(T_mount_ee) @ T_mount_tcp
+
+
+@dataclass(frozen=True)
+class FrameConvention:
+    """A frame in which data sets or a maker's software report the end effector of a robot.
+
+    It is rigid to the last link, and the same on both sides.
+    """
+
+    name: str
+    position: tuple[float, float, float]
+    """Origin of their frame in the `ee` site (z approach, y closing), metres."""
+    quaternion: tuple[float, float, float, float]
+    """Axes of their frame in the `ee` site, wxyz; its length does not matter."""
+    note: str = ""
+    """Whose frame it is."""
+
+    @cached_property
+    def pose_in_ee(self) -> Float[np.ndarray, "4 4"]:
+        """T_ee_frame: their frame in the `ee` site."""
+        return se3.from_position_quaternion(np.array((*self.position, *self.quaternion)))
+
+    def to_tool(
+        self, T_a_frame: Float[np.ndarray, "*b 4 4"], arm: Arm
+    ) -> Float[np.ndarray, "*b 4 4"]:
+        """The pose of the arm's `tcp` site, from that of their frame, both in any frame a."""
+        return T_a_frame @ (se3.inverse(self.pose_in_ee) @ arm.tool_in_ee)
+
+    def from_tool(
+        self, T_a_tcp: Float[np.ndarray, "*b 4 4"], arm: Arm
+    ) -> Float[np.ndarray, "*b 4 4"]:
+        """The inverse of `to_tool`."""
+        return T_a_tcp @ (se3.inverse(arm.tool_in_ee) @ self.pose_in_ee)
+
 
 @dataclass(frozen=True)
 class Embodiment:
@@ -73,6 +128,8 @@ class Embodiment:
     """The name people use."""
     arms: tuple[Arm, ...] = ()
     """Left before right; empty for a person."""
+    frames: tuple[FrameConvention, ...] = ()
+    """How data sets and the maker's software report the end effector."""
 
     @property
     def is_human(self) -> bool:
@@ -119,3 +176,17 @@ class Embodiment:
     def arm(self, side: Side) -> Arm:
         """The arm of one side."""
         return self.arms[SIDES.index(side)]
+
+    def frame(self, name: str) -> FrameConvention:
+        """The convention of that name.
+
+        Raises:
+            UnknownFrame: the body has none of that name; the message lists those it has.
+        """
+        for convention in self.frames:
+            if convention.name == name:
+                return convention
+        raise UnknownFrame(
+            f"{self.name} has no frame {name!r}; there are "
+            f"{', '.join(frame.name for frame in self.frames) or 'none'}."
+        )
