@@ -15,11 +15,14 @@ from mivla.embodiments.robots import (
     ALOHA1,
     ALOHA2,
     ALOHA_AGILEX,
+    LOCOMAN,
     PANDA,
     PIPER,
+    PIPER_OLD_ZERO,
     ROBOTS,
     UR5E,
     X5,
+    X5A,
 )
 
 HUMAN = Embodiment(name="human", title="person, two hands")
@@ -32,10 +35,13 @@ __all__ = [
     "ALOHA_AGILEX",
     "EMBODIMENTS",
     "HUMAN",
+    "LOCOMAN",
     "PANDA",
     "PIPER",
+    "PIPER_OLD_ZERO",
     "UR5E",
     "X5",
+    "X5A",
     "Arm",
     "Embodiment",
     "FrameConvention",

@@ -1,26 +1,59 @@
-"""AgileX: PiPer arms 0.6 m apart that face forward, and the Cobot Magic as RoboTwin has it."""
+"""AgileX: PiPer arms 0.6 m apart that face forward, and the Cobot Magic as RoboTwin has it.
+
+A PiPer's zero depends on its firmware: joints 2 and 3 of one before S-V1.6-3 are 2 degrees off
+those of a later one, 10 mm at the flange. Each is a robot of its own here; nothing in a recording
+of joints tells which it is.
+"""
 
 from dataclasses import replace
 
-from mivla.embodiments.body import Arm, Embodiment
-from mivla.embodiments.robots.parts import SIX_JOINTS, parallel_gripper
-
-# Joint 5 ends at 1.22 rad: at this height the gripper leans 4 degrees forward, so that the home
-# pose keeps 0.07 rad to the limit.
-_PIPER_ARM = Arm(
-    side="left",
-    model="piper.xml",
-    joints=SIX_JOINTS,
-    position_base_mount=(0.0, 0.3, 0.0),
-    yaw_base_mount=0.0,
-    home=(0.0, 1.6521, -1.2158, 0.0, 1.15, 0.0),
-    gripper=parallel_gripper(0.035),
+from mivla.embodiments.body import Arm, Embodiment, FrameConvention
+from mivla.embodiments.robots.parts import (
+    ROBOTWIN,
+    SAME,
+    SIX_JOINTS,
+    parallel_gripper,
+    side_by_side,
 )
+
+_PIPER_SDK = FrameConvention("piper_sdk", (0.0, 0.0, 0.0), SAME, "end pose of the maker's SDK")
 
 PIPER = Embodiment(
     name="piper",
     title="two AgileX PiPer",
-    arms=(_PIPER_ARM, replace(_PIPER_ARM, side="right", position_base_mount=(0.0, -0.3, 0.0))),
+    # Joint 5 ends at 1.22 rad: at this height the gripper leans 4 degrees forward, so that the
+    # home pose keeps 0.07 rad to the limit.
+    arms=side_by_side(
+        Arm(
+            side="left",
+            model="piper.xml",
+            joints=SIX_JOINTS,
+            position_base_mount=(0.0, 0.0, 0.0),
+            yaw_base_mount=0.0,
+            home=(0.0, 1.6521, -1.2158, 0.0, 1.15, 0.0),
+            gripper=parallel_gripper(0.035),
+        )
+    ),
+    frames=(_PIPER_SDK,),
+)
+
+PIPER_OLD_ZERO = Embodiment(
+    name="piper_old_zero",
+    title="two AgileX PiPer with firmware before S-V1.6-3, as in RoboTwin",
+    # 0.28 m in front of the mount and 0.06 m above its plane, leaning by 4 degrees: joint 5 then
+    # keeps 0.34 rad.
+    arms=side_by_side(
+        Arm(
+            side="left",
+            model="piper_old_zero.xml",
+            joints=SIX_JOINTS,
+            position_base_mount=(0.0, 0.0, 0.0),
+            yaw_base_mount=0.0,
+            home=(-0.0053, 1.6405, -0.9306, 0.0005, 0.8783, -0.0056),
+            gripper=parallel_gripper(0.035),
+        )
+    ),
+    frames=(_PIPER_SDK, *ROBOTWIN),
 )
 
 _ALOHA_AGILEX_ARM = Arm(
@@ -45,5 +78,6 @@ ALOHA_AGILEX = Embodiment(
             yaw_base_mount=0.01,
         ),
     ),
+    frames=ROBOTWIN,
 )
 """Poses are in the footprint frame: on the floor, below the middle of the body."""

@@ -14,18 +14,17 @@ from dataclasses import replace
 import numpy as np
 
 from mivla.embodiments.body import Arm, Embodiment, FrameConvention, Gripper
+from mivla.embodiments.robots.parts import X_APPROACH
 
 _JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate")
 _HALF_SPAN_M = 0.469
 
 _INTERBOTIX = (
-    FrameConvention(
-        "interbotix_gripper_link", (0.0, 0.0, 0.0), (1.0, 0.0, -1.0, 0.0), "x along the fingers"
-    ),
+    FrameConvention("interbotix_gripper_link", (0.0, 0.0, 0.0), X_APPROACH, "x along the fingers"),
     FrameConvention(
         "interbotix_ee_gripper_link",
         (0.0, 0.0, 0.1072),
-        (1.0, 0.0, -1.0, 0.0),
+        X_APPROACH,
         "what the maker's software reports",
     ),
 )
