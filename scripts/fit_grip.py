@@ -18,117 +18,60 @@ The folder holds hot3d_sample, aria_gen2, aria_mps, vitra_sample and video.
 """
 
 import argparse
-import csv
 import json
-import pickle
 from pathlib import Path
 
 import numpy as np
 from scipy.optimize import minimize
 
 from mivla.embodiments import hand
-from mivla.embodiments.layout import Side
+from mivla.embodiments.conventions import landmarks_from
+from mivla.embodiments.layout import SIDES, Side
 from mivla.geometry import se3, so3
+from mivla.sources import aria, hot3d, vitra
+from mivla.sources.plausible import graspable
 
 PALM_M = 0.0955
 BONES_M = {"thumb": 0.0985, "index": 0.084}
 MOST_OF_A_FINGER = 0.985
-FROM_ARIA = [5, None, 6, 7, 0, 8, 9, 10, 1, 11, 12, 13, 2, 14, 15, 16, 3, 17, 18, 19, 4]
 
 Recording = list[tuple[Side, np.ndarray]]
 
 
-def from_aria(landmarks: np.ndarray) -> np.ndarray:
-    """Aria's 21 landmarks in OpenPose's order; it has none at the thumb's base."""
-    points = np.full((*landmarks.shape[:-2], 21, 3), np.nan)
-    for ours, theirs in enumerate(FROM_ARIA):
-        if theirs is not None:
-            points[..., ours, :] = landmarks[..., theirs, :]
-    return points
+def of_sides(points: np.ndarray) -> Recording:
+    """Each hand at the steps at which a tracker saw it."""
+    seen = graspable(points)
+    return [(side, points[seen[:, number], number]) for number, side in enumerate(SIDES)]
 
 
 def aria_gen1(folder: Path) -> Recording:
     """The tracker of Aria's first generation."""
-    path = folder / "aria_mps" / "hand_tracking_results_v2.csv"
-    rows = list(csv.DictReader(path.read_text().splitlines()))
-    both: Recording = []
-    for side in ("left", "right"):
-        seen = [row for row in rows if float(row[f"{side}_tracking_confidence"]) > 0]
-        points = [
-            [[float(row[f"t{a}_{side}_landmark_{i}_device"]) for a in "xyz"] for i in range(21)]
-            for row in seen
-        ]
-        both.append((side, from_aria(np.array(points))))
-    return both
+    return of_sides(aria.hands(folder / "aria_mps" / "hand_tracking_results_v2.csv").points_device)
 
 
 def aria_gen2(folder: Path) -> Recording:
     """The tracker of Aria's second generation."""
     hands = json.loads((folder / "aria_gen2" / "sample.json").read_text())["hands"]
     return [
-        (side, from_aria(np.array([h[f"{side}_hand"]["landmarks_device"] for h in hands])))
-        for side in ("left", "right")
+        (
+            side,
+            landmarks_from(
+                np.array([h[f"{side}_hand"]["landmarks_device"] for h in hands]), "aria", side
+            ),
+        )
+        for side in SIDES
     ]
 
 
-def hot3d(folder: Path) -> Recording:
+def motion_capture(folder: Path) -> Recording:
     """HOT3D's joint angles through its own model of the person's hand."""
-    folder = folder / "hot3d_sample"
-    profile = json.loads((folder / "umetrack_hand_user_profile.json").read_text())["hand_model"]
-    model = {name: np.array(value) for name, value in profile.items()}
-    found: dict[Side, list[np.ndarray]] = {"left": [], "right": []}
-    for line in (folder / "umetrack_hand_pose_trajectory.jsonl").read_text().splitlines():
-        for number, pose in json.loads(line)["hand_poses"].items():
-            side: Side = "left" if number == "0" else "right"
-            points = umetrack(model, np.array(pose["joint_angles"]))
-            if side == "right":
-                points = points * [-1, 1, 1]
-            wrist = pose["wrist_xform"]
-            R = so3.matrix_from_quaternion(np.array(wrist["q_wxyz"]))
-            found[side].append(points @ R.T + np.array(wrist["t_xyz"]))
-    return [(side, from_aria(np.array(points))) for side, points in found.items()]
+    return of_sides(hot3d.hands(folder / "hot3d_sample").points_world)
 
 
-def umetrack(model: dict[str, np.ndarray], angles: np.ndarray) -> np.ndarray:
-    """Landmarks of a left hand by linear blend skinning: hinges about resting axes, in mm."""
-    parents, nothing = model["joint_parent"].astype(int), 255
-    poses: list[np.ndarray] = []
-    for joint, parent in enumerate(parents):
-        at = model["joint_rest_positions"][joint]
-        R = so3.matrix_from_rotvec(model["joint_rotation_axes"][joint] * angles[joint])
-        T = se3.pose(R, at - R @ at)
-        # The wrist's own two hinges come last and move nothing of the hand.
-        poses.append(T if parent == nothing or parent > joint else poses[parent] @ T)
-    bones = {}
-    for joint, bone in enumerate(model["joint_frame_index"].astype(int)):
-        bones[bone] = poses[joint]
-    points = np.zeros((21, 3))
-    for i, rest in enumerate(model["landmark_rest_positions"]):
-        bone_of = model["landmark_rest_bone_indices"][i].astype(int)
-        for bone, weight in zip(bone_of, model["landmark_rest_bone_weights"][i], strict=True):
-            if weight > 0:
-                points[i] += weight * se3.transform(bones.get(bone, np.eye(4)), rest)
-    return points * 1e-3
-
-
-class _NumbersOnly(pickle.Unpickler):
-    """Refuses everything that is not an array or a number."""
-
-    def find_class(self, module: str, name: str):
-        """NumPy's own constructors, and nothing else."""
-        if module.startswith("numpy") and name in ("_reconstruct", "ndarray", "dtype", "scalar"):
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"{module}.{name} is not a number")
-
-
-def vitra(folder: Path) -> Recording:
+def fitted(folder: Path) -> Recording:
     """VITRA's annotation of an Ego4D clip: MANO."""
     path = next((folder / "vitra_sample").glob("*.npy"))
-    with path.open("rb") as file:
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
-        record = _NumbersOnly(file).load().item()
-    return [("right", record["right"]["joints_worldspace"])]
+    return [("right", vitra.record(path)["right"]["joints_worldspace"])]
 
 
 def film(folder: Path) -> Recording:
@@ -199,10 +142,10 @@ def main() -> None:
     folder = parser.parse_args().folder
     np.set_printoptions(precision=4, suppress=True)
     fits = []
-    for read in (hot3d, aria_gen2, aria_gen1, vitra, film):
+    for read in (motion_capture, aria_gen2, aria_gen1, fitted, film):
         fits.append(fit(in_wrist(read(folder))))
         anchor, closing, approach, steps = fits[-1]
-        print(f"{read.__name__:10} {steps:4} steps, anchor {anchor} m, closing {closing}")
+        print(f"{read.__name__:14} {steps:4} steps, anchor {anchor} m, closing {closing}")
     anchors, closings, approaches = (
         np.array(values) for values in list(zip(*fits, strict=True))[:3]
     )

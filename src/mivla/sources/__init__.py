@@ -3,7 +3,11 @@
 A new format is a file in this room and a line in `SOURCES`.
 """
 
-from mivla.sources import egodex, lerobot, robotwin, video
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from mivla.sources import aria, egodex, hdf5, hot3d, landmarks, lerobot, robotwin, video, vitra
 from mivla.sources.source import (
     NothingToRead,
     Skipped,
@@ -12,21 +16,79 @@ from mivla.sources.source import (
     UnreadableRecording,
 )
 
+
+def _is_egodex(path: Path) -> bool:
+    if path.suffix.lower() not in egodex.SUFFIXES:
+        return False
+    holds = hdf5.holds(path, "transforms", "camera/intrinsic")
+    # One that is cut off is told by its film, so that its own source says what is wrong.
+    return path.with_suffix(".mp4").is_file() if holds is None else holds
+
+
+def _is_robotwin(path: Path) -> bool:
+    return path.suffix.lower() in robotwin.SUFFIXES and not _is_egodex(path)
+
+
+def _is_lerobot(path: Path) -> bool:
+    return (path / "meta" / "info.json").is_file()
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in video.SUFFIXES and path.is_file()
+
+
 SOURCES: dict[str, Source] = {
     source.name: source
     for source in (
+        Source(
+            "lerobot",
+            "LeRobotDataset v3.0",
+            lerobot.episodes,
+            options=("body", "cameras"),
+            recognises=_is_lerobot,
+        ),
         Source(
             "egodex",
             "EgoDex: people with a headset, .hdf5 beside .mp4",
             egodex.episodes,
             suffixes=egodex.SUFFIXES,
+            recognises=_is_egodex,
         ),
-        Source("lerobot", "LeRobotDataset v3.0", lerobot.episodes, options=("body", "cameras")),
         Source(
             "robotwin",
             "RoboTwin 2.0: a simulated robot, .hdf5",
             robotwin.episodes,
             suffixes=robotwin.SUFFIXES,
+            recognises=_is_robotwin,
+        ),
+        Source(
+            "aria",
+            "Project Aria: hand_tracking_results.csv of its machine perception (MPS)",
+            aria.episodes,
+            options=("instruction", "pitch_deg", "generation"),
+            recognises=aria.recognises,
+        ),
+        Source(
+            "hot3d",
+            "HOT3D: folders of motion-captured hands",
+            hot3d.episodes,
+            options=("instruction",),
+            recognises=hot3d.recognises,
+        ),
+        Source(
+            "vitra",
+            "VITRA: annotations of clips of people's hands, .npy",
+            vitra.episodes,
+            options=("pitch_deg",),
+            suffixes=vitra.SUFFIXES,
+            recognises=vitra.recognises,
+        ),
+        Source(
+            "landmarks",
+            "hand landmarks of any tracker, .npz, .json or .csv",
+            landmarks.episodes,
+            options=("instruction", "pitch_deg"),
+            recognises=landmarks.recognises,
         ),
         Source(
             "video",
@@ -34,6 +96,7 @@ SOURCES: dict[str, Source] = {
             video.episodes,
             options=("instruction", "pitch_deg", "fov_deg", "split_s"),
             suffixes=video.SUFFIXES,
+            recognises=_is_video,
         ),
     )
 }
@@ -45,8 +108,12 @@ __all__ = [
     "Source",
     "UnknownSource",
     "UnreadableRecording",
+    "format_of",
     "source",
 ]
+
+LOOKED_AT = 500
+"""Files of a folder that are looked into before it is said that nothing is known in it."""
 
 
 def source(name: str) -> Source:
@@ -61,3 +128,56 @@ def source(name: str) -> Source:
             f"A new one is a file in sources/ and a line in sources/__init__.py."
         )
     return SOURCES[name]
+
+
+def format_of(path: Path) -> str:
+    """The name of the source that reads what is at a path, told by what is in the files.
+
+    A folder is looked into. Films count where nothing else is known, since other formats keep
+    theirs beside.
+
+    Raises:
+        UnknownSource: nothing that is known is there, or recordings of several formats.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UnknownSource(f"there is no {path}.")
+    found: dict[str, Path] = {}
+    for place in _places(path):
+        for name, candidate in SOURCES.items():
+            if name not in found and candidate.recognises(place):
+                found[name] = place
+                break
+    if len(found) > 1:
+        found.pop("video", None)
+    if len(found) > 1:
+        where = ", ".join(f"{name} ({place})" for name, place in found.items())
+        raise UnknownSource(
+            f"{path} holds recordings of several formats: {where}. Name a folder of one of them."
+        )
+    if found:
+        return next(iter(found))
+    known = "; ".join(f"{name}: {source.title}" for name, source in SOURCES.items())
+    raise UnknownSource(f"{path} holds nothing that is known. There are {known}.")
+
+
+def _places(path: Path) -> Iterator[Path]:
+    """The path, and for a folder the files and folders in it, up to `LOOKED_AT`."""
+    yield path
+    if _is_whole(path):
+        return
+    count = 0
+    for folder, inside, files in os.walk(path):
+        inside[:] = sorted(name for name in inside if not name.startswith("."))
+        whole = [name for name in inside if _is_whole(Path(folder) / name)]
+        for name in (*whole, *sorted(name for name in files if not name.startswith("."))):
+            count += 1
+            if count > LOOKED_AT:
+                return
+            yield Path(folder) / name
+        inside[:] = [name for name in inside if name not in whole]
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a folder is one recording or data set, so that the files in it are no others."""
+    return path.is_dir() and (_is_lerobot(path) or hot3d.recognises(path))

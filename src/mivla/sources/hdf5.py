@@ -1,10 +1,11 @@
 """HDF5 files as what they are expected to hold, or a reason why not."""
 
+from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5d, h5s, h5t
+from h5py import h5d, h5s, h5t  # pyright: ignore[reportAttributeAccessIssue]
 
 from mivla.sources.source import UnreadableRecording
 
@@ -101,3 +102,12 @@ def low_level(group: h5py.Group, name: str) -> h5d.DatasetID | None:
 
 
 _NUMBERS = (h5t.FLOAT, h5t.INTEGER)
+
+
+def holds(path: Path, *names: str) -> bool | None:
+    """Whether a file has all those groups or datasets; None where it cannot be opened."""
+    try:
+        with h5py.File(path) as file:
+            return all(name in file for name in names)
+    except OSError:
+        return None

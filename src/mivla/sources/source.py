@@ -36,6 +36,11 @@ def ignore(skipped: Skipped) -> None:
     """Say nothing about a recording that was left out."""
 
 
+def nothing(path: Path) -> bool:
+    """Recognise no file at all."""
+    return False
+
+
 @dataclass(frozen=True)
 class Source:
     """A foreign format: its files in, episodes out."""
@@ -50,6 +55,8 @@ class Source:
     """Keywords that `episodes` takes beside `done` and `on_skip`."""
     suffixes: tuple[str, ...] = ()
     """Of its files, where each is one recording; empty where that is not so."""
+    recognises: Callable[[Path], bool] = nothing
+    """Whether a file or folder is one of its recordings, by a look at its beginning."""
 
     def count(self, path: Path) -> int | None:
         """How many recordings there are at a path; None where that is not known beforehand."""
@@ -59,11 +66,16 @@ class Source:
 
 
 def recordings(
-    root: Path, source: str, suffixes: Sequence[str], what: str
+    root: Path,
+    source: str,
+    suffixes: Sequence[str],
+    what: str,
+    recognises: Callable[[Path], bool] | None = None,
 ) -> Iterator[tuple[Path, str]]:
     """The files at or under `root` and the origin of each, sorted so that 2 comes before 10.
 
-    Hidden files are none: they are being written.
+    Hidden files are none: they are being written. Where others use the suffix too, `recognises`
+    says which files in a folder count; a file that is named itself is tried in any case.
 
     Raises:
         NothingToRead: there is none; `what` says what was expected.
@@ -73,14 +85,17 @@ def recordings(
         raise NothingToRead(f"there is no {root}")
     paths = [root] if root.is_file() else root.rglob("*")
     paths = [p for p in paths if p.suffix.lower() in suffixes and not p.name.startswith(".")]
+    if recognises is not None and not root.is_file():
+        paths = [p for p in paths if recognises(p)]
     if not paths:
         raise NothingToRead(f"under {root} there is no {what}.")
     folder = root.parent if root.is_file() else root
-    for path in sorted(paths, key=_natural):
+    for path in sorted(paths, key=naturally):
         yield path, f"{source}:{path.relative_to(folder).as_posix()}"
 
 
-def _natural(path: Path) -> tuple[tuple[int, str], ...]:
+def naturally(path: Path) -> tuple[tuple[int, str], ...]:
+    """Sort by this, and 2 comes before 10."""
     return tuple(
         (int(piece), "") if piece.isdigit() else (-1, piece)
         for piece in re.split(r"(\d+)", path.as_posix())

@@ -5,26 +5,23 @@ and to look down by an assumed angle, and every episode says so. Docs: `docs/sou
 """
 
 import math
-import re
 from collections.abc import Container, Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
 from mivla.embodiments.hand import hand_part
 from mivla.embodiments.layout import SIDES
 from mivla.episodes import Camera, Episode
 from mivla.episodes.video import UnreadableVideo, VideoFrames, open_video
 from mivla.geometry import se3
+from mivla.sources import plausible
+from mivla.sources.person import DEFAULT_PITCH_DEG, instruction_for, looking_down, next_of
 from mivla.sources.source import OnSkip, Skipped, UnreadableRecording, ignore, recordings
 from mivla.tracking import HandTrack, NoHands, Tracker, track_hands
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
-
-DEFAULT_PITCH_DEG = 35.0
-"""How far a camera on the head or the chest looks down on a table, where nobody says."""
 
 
 def episodes(
@@ -106,16 +103,13 @@ def read(
         "hand": hand_part(points[:, 0], points[:, 1]),
         "landmarks": points.reshape(len(track), -1),
     }
-    text, told = _instruction(frames.path, instruction)
+    text, told = instruction_for(frames.path, instruction)
     return Episode(
         body="human",
         instruction=text,
         clock_s=track.clock_s,
         state=state,
-        action={
-            name: np.concatenate([values[1:], np.full_like(values[:1], np.nan)])
-            for name, values in state.items()
-        },
+        action={name: next_of(values) for name, values in state.items()},
         cameras={
             "head": Camera(frames, track.camera, np.repeat(T_base_cam[None], len(track), axis=0))
         },
@@ -127,6 +121,7 @@ def read(
             f"camera taken to stand still and to look down by {pitch:g} degrees"
             + (" (guessed)" if pitch_deg is None else ""),
             told,
+            *_odd(track),
             _found(track),
         ),
     )
@@ -146,29 +141,11 @@ def _parts(
         yield f"{origin}#{start}-{stop}", frames.part(start, stop)
 
 
-def looking_down(pitch_rad: float) -> Float[np.ndarray, "4 4"]:
-    """T_base_cam of an upright camera at the origin of B_h that looks ahead and down.
-
-    >>> looking_down(np.pi / 2)[:3, 2].round(6).tolist()
-    [0.0, 0.0, -1.0]
-    """
-    sine, cosine = np.sin(pitch_rad), np.cos(pitch_rad)
-    R = np.array([[0.0, -sine, cosine], [-1.0, 0.0, 0.0], [0.0, -cosine, -sine]])
-    return se3.pose(R, np.zeros(3))
-
-
-def _instruction(path: Path, given: str | None) -> tuple[str, str]:
-    """The instruction, and where it comes from."""
-    if given is not None:
-        return given, "instruction as given"
-    beside = path.with_suffix(".txt")
-    text = beside.read_text(encoding="utf-8").strip() if beside.is_file() else ""
-    if text:
-        return text, f"instruction from {beside.name}"
-    words = re.sub(r"[\W_]+", " ", path.stem).strip()
-    return words, "instruction guessed from the file's name"
-
-
 def _found(track: HandTrack) -> str:
     share = {side: track.valid[:, number].mean() for number, side in enumerate(SIDES)}
     return "hands found: " + ", ".join(f"{side} in {share[side]:.0%} of steps" for side in SIDES)
+
+
+def _odd(track: HandTrack) -> tuple[str, ...]:
+    """What does not fit of the tracked hands. It is the tracker's error, so nothing is refused."""
+    return tuple(f.text for f in plausible.findings(track.points_cam) if "never seen" not in f.text)
