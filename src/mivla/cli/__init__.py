@@ -14,6 +14,7 @@ from mivla import MivlaError, __version__
 COMMANDS: dict[str, str] = {
     "quickstart": "Everything once, small: record, map, train, evaluate, report.",
     "convert": "Read foreign recordings (egodex, robotwin, lerobot, video) into a LeRobot dataset.",
+    "robot": "List the robots there are, check one of your own, or begin its description.",
     "record": "Record scripted demonstrations of a robot or a person in simulation.",
     "retarget": "Map hands to a robot, or a robot to hands, and store the labels.",
     "inspect": "Tell what a dataset holds, and what looks wrong in it.",

@@ -1,7 +1,11 @@
 """Bodies: joints, limits, frames, tool and grip frames, gripper strokes, action layouts.
 
-A new robot is a file in `robots`, its model in `models`, and a line in `ROBOTS`.
+A user's own robot is a TOML file (see `description`). A new robot that is shipped is a file in
+`robots`, its model in `models`, and a line in `ROBOTS`.
 """
+
+import os
+from pathlib import Path
 
 from mivla.embodiments.body import (
     Arm,
@@ -11,6 +15,7 @@ from mivla.embodiments.body import (
     UnknownEmbodiment,
     UnknownFrame,
 )
+from mivla.embodiments.own import ROBOTS_VARIABLE, own, own_file, own_names
 from mivla.embodiments.robots import (
     ALOHA1,
     ALOHA2,
@@ -49,18 +54,34 @@ __all__ = [
     "UnknownEmbodiment",
     "UnknownFrame",
     "embodiment",
+    "is_known",
+    "own_names",
 ]
 
 
 def embodiment(name: str) -> Embodiment:
-    """The body of that name.
+    """The body of that name: a shipped one, or a user's own.
+
+    A user's own is named by the path of its description (`.toml`), or, where its folder is in
+    `$MIVLA_ROBOTS`, by that file's stem. A path that is given adds its folder to the variable.
 
     Raises:
-        UnknownEmbodiment: no such body is shipped; the message lists those that are.
+        UnknownEmbodiment: there is no such body; the message lists those that there are.
+        InvalidDescription: the description has errors.
     """
-    if name not in EMBODIMENTS:
-        raise UnknownEmbodiment(
-            f"no robot {name!r}; there are {', '.join(sorted(EMBODIMENTS))}. "
-            f"A new one is a file in embodiments/ and a line in EMBODIMENTS."
-        )
-    return EMBODIMENTS[name]
+    if name in EMBODIMENTS:
+        return EMBODIMENTS[name]
+    file = Path(name) if name.endswith(".toml") else own_file(name)
+    if file is not None and file.is_file():
+        return own(file)
+    raise UnknownEmbodiment(
+        f"no robot {name!r}; there are {', '.join(sorted(EMBODIMENTS))}"
+        f"{''.join(f', {other}' for other in own_names())}. A robot of your own is a description, "
+        f"NAME.toml: give its path, or put its folder into {ROBOTS_VARIABLE} "
+        f"(now {os.environ.get(ROBOTS_VARIABLE) or 'empty'})."
+    )
+
+
+def is_known(name: str) -> bool:
+    """Whether `embodiment` knows a body of that name, paths aside."""
+    return name in EMBODIMENTS or own_file(name) is not None
