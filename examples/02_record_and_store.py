@@ -7,6 +7,7 @@ The folder stays if you name one; then look at it with `mivla inspect FOLDER`.
 
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ def main(root: Path) -> None:
 
     # What a person would have done. The labels are new columns; no video is written again.
     dataset = Dataset.open(root)
-    relabel(root, [(0, HUMAN.name, retarget(dataset[0], HUMAN, preset("default")))])
+    relabel(root, HUMAN.name, partial(retarget, to=HUMAN, rules=preset("default")))
 
     dataset = Dataset.open(root)
     episode = dataset[0]

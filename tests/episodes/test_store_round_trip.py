@@ -99,13 +99,14 @@ def test_relabelling_adds_and_replaces_labels_and_touches_no_video(tmp_path):
     dataset = write(tmp_path, *episodes, data_files_size_in_mb=1e-6)
     videos = {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in tmp_path.rglob("*.mp4")}
     new = {i: labels(rng, len(episodes[i]), "joints", "eef") for i in (0, 2)}
-    assert relabel(tmp_path, [(i, "piper", label) for i, label in new.items()]) == 2
+    by_origin = {episodes[i].origin: label for i, label in new.items()}
+    assert relabel(tmp_path, "piper", lambda e: by_origin[e.origin], episodes=new) == 2
     untouched = tmp_path / "data/chunk-000/file-000.parquet"
     inode = untouched.stat().st_ino
     other = labels(rng, len(episodes[2]), "eef")
-    assert relabel(tmp_path, [(2, "piper", other)]) == 1
+    assert relabel(tmp_path, "piper", lambda _: other, episodes=[2]) == 1
     assert untouched.stat().st_ino == inode
-    assert relabel(tmp_path, [(2, "piper", other), (2, "x5", new[2])]) == 2
+    assert relabel(tmp_path, "x5", lambda _: new[2], episodes=[2]) == 1
     wanted = [
         replace(episodes[0], labels={"piper": new[0]}),
         episodes[1],

@@ -125,7 +125,7 @@ def test_a_writer_killed_at_any_moment_goes_on_where_it_was(
 def test_labels_that_are_killed_at_any_moment_are_there_whole_or_not_at_all(tmp_path, monkeypatch):
     write(tmp_path / "made", PEOPLE, data_files_size_in_mb=1e-6)
     rng = np.random.default_rng(0)
-    new = [(index, "piper", labels(rng, 3, "joints")) for index in range(2)]
+    new = labels(rng, 3, "joints")
     finished = False
     call = 0
     seen = set()
@@ -136,7 +136,7 @@ def test_labels_that_are_killed_at_any_moment_are_there_whole_or_not_at_all(tmp_
         with monkeypatch.context() as patch:
             die_at(patch, call)
             try:
-                relabel(root, new)
+                relabel(root, "piper", lambda _: new)
                 finished = True
             except Killed:
                 pass
@@ -144,7 +144,7 @@ def test_labels_that_are_killed_at_any_moment_are_there_whole_or_not_at_all(tmp_
         dataset = Dataset.open(root)
         assert_loads_as_lerobot_does(root)
         seen.add(tuple("piper" in episode.labels for episode in dataset))
-        relabel(root, new)
+        relabel(root, "piper", lambda _: new)
         assert all("piper" in episode.labels for episode in Dataset.open(root))
         assert not list(root.rglob("*.new"))
         shutil.rmtree(root)

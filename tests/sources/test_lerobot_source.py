@@ -203,7 +203,7 @@ def test_labels_can_be_added_to_a_foreign_dataset_and_leave_its_columns_as_they_
         reliability=np.ones((3, 2), dtype=np.float32),
         reason=np.zeros((3, 2), dtype=np.int64),
     )
-    relabel(root, [(1, "human", made)])
+    relabel(root, "human", lambda _: made, episodes=[1])
     after = pq.read_table(path)
     for name in before.column_names:
         assert after.column(name).equals(before.column(name))

@@ -52,7 +52,8 @@ def main(
 
     from mivla import MivlaError
     from mivla.embodiments import embodiment
-    from mivla.simulation import cores, demonstrations, task
+    from mivla.machine import cores
+    from mivla.simulation import demonstrations, task
 
     if not tasks or episodes < 1:
         raise MivlaError("nothing to record: name at least one task and one of --episodes")

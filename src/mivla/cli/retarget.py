@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _UNLEVELLED = ("rotation_only", "static_camera", "monocular_depth")
 """Qualities of recordings whose camera does not know where down is."""
 
-_BATCH = 500
+_BATCH = 20_000
 """Episodes whose labels are stored at once: what a stopped command loses at most."""
 
 
@@ -37,6 +37,7 @@ def main(
     pitch_deg: float | None = None,
     fov_deg: float | None = None,
     max_episodes: int | None = None,
+    workers: int | None = None,
     clip: bool = True,
 ) -> int:
     """Map hands to a robot, or a robot to hands, and store the labels.
@@ -64,11 +65,13 @@ def main(
         pitch_deg: video: how far the camera looks down.
         fov_deg: video: how wide the camera looks.
         max_episodes: label so many episodes at most.
+        workers: processes that label a dataset; one per core unless told otherwise.
         clip: write clip.mp4 for a video.
     """
     import numpy as np
 
     from mivla.embodiments import embodiment
+    from mivla.machine import cores
     from mivla.retarget import preset
 
     target = embodiment(to)
@@ -96,7 +99,7 @@ def main(
             skipped = []
         else:
             root, skipped = _converted(source, out, target, chosen, options, max_episodes, progress)
-        _label(root, target, chosen, max_episodes, progress)
+        _label(root, target, chosen, max_episodes, workers or cores(), progress)
     _print_summary(root, target, rules if chosen == preset(rules) else f"{rules}, changed")
     for one in skipped:
         print(f"skipped {one.path}: {one.reason}")
@@ -225,9 +228,12 @@ def _label(
     target: "Embodiment",
     rules: "Rules",
     max_episodes: int | None,
+    workers: int,
     progress: "Progress",
 ) -> None:
     """Label every episode of a dataset that has no label of this mapping yet."""
+    from functools import partial
+
     from mivla.episodes.store import Dataset, relabel
     from mivla.retarget import mapping_hash, retarget
 
@@ -237,11 +243,14 @@ def _label(
     missing = [i for i in range(count) if _hash(dataset, i, target.name) != wanted]
     bar = progress.add_task(f"map to {target.name}", total=count, completed=count - len(missing))
     for start in range(0, len(missing), _BATCH):
-        labels = []
-        for index in missing[start : start + _BATCH]:
-            labels.append((index, target.name, retarget(dataset[index], target, rules)))
-            progress.update(bar, advance=1)
-        relabel(root, labels)
+        relabel(
+            root,
+            target.name,
+            partial(retarget, to=target, rules=rules),
+            episodes=missing[start : start + _BATCH],
+            workers=workers,
+            on_episode=lambda: progress.update(bar, advance=1),
+        )
 
 
 def _hash(dataset, index: int, body: str) -> str | None:

@@ -299,12 +299,14 @@ class Dataset:
     def _file(self, place: tuple[int, int]) -> columns.Columns:
         """The columns of one data file; the last few are kept, as episodes come in order."""
         if place not in self._files:
-            path, names = self._file_path(place), list(self.column_names)
-            table = _read_table(path, names)
-            while len(self._files) >= KEPT_FILES:
-                self._files.pop(next(iter(self._files)))
-            self._files[place] = {name: self._shaped(name, table.column(name)) for name in names}
+            self.take_file(place, _read_table(self._file_path(place), list(self.column_names)))
         return self._files[place]
+
+    def take_file(self, place: tuple[int, int], table: pa.Table) -> None:
+        """Use the columns of a data file, by chunk and file, that somebody has read already."""
+        while len(self._files) >= KEPT_FILES:
+            self._files.pop(next(iter(self._files)))
+        self._files[place] = {n: self._shaped(n, table.column(n)) for n in self.column_names}
 
     def _file_path(self, place: tuple[int, int]) -> Path:
         chunk, file = place

@@ -1,6 +1,14 @@
-"""Labels of other bodies, and further columns, put into a dataset without touching its video."""
+"""Labels of other bodies, and further columns, put into a dataset without touching its video.
 
-from collections.abc import Iterable, Mapping
+Data files are made anew one by one, by as many processes as there may be: of the labels no more is
+in memory than each process has under its hands.
+"""
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,52 +17,88 @@ import pyarrow.parquet as pq
 from mivla.episodes import columns, files, schema, stats, tables
 from mivla.episodes.files import INFO
 from mivla.episodes.reader import Dataset, array_from_arrow, read_episode_rows, read_notes_file
-from mivla.episodes.record import Labels
+from mivla.episodes.record import Episode, Labels
+
+LabelOf = Callable[[Episode], Labels]
+"""What makes the labels of an episode; other processes must be able to get it."""
 
 
-def relabel(root: Path | str, labels: Iterable[tuple[int, str, Labels]]) -> int:
-    """Add labels of other bodies to a finished dataset, or replace them; how many there were.
+def relabel(
+    root: Path | str,
+    body: str,
+    label_of: LabelOf,
+    *,
+    episodes: Collection[int] | None = None,
+    workers: int = 1,
+    on_episode: Callable[[], None] = lambda: None,
+) -> int:
+    """Add labels of another body to a finished dataset, or replace them; how many there were.
 
-    Each is (episode index, body, labels). Data files are written anew beside and renamed in one
-    transaction; video is not touched, and labels of other bodies and episodes stay.
+    Data files are written anew beside and renamed in one transaction; video is not touched, and
+    labels of other bodies and episodes stay.
+
+    Args:
+        root: the dataset.
+        body: whose labels these are.
+        label_of: the labels of an episode of the dataset.
+        episodes: their numbers; None: all.
+        workers: processes; with one, nothing is started.
+        on_episode: is called once for every episode that is done.
 
     Raises:
         IndexError: there is no such episode.
-        UnstorableEpisode: labels that do not fit their episode.
+        UnstorableEpisode: labels that do not fit their episode, or of the dataset's own body.
     """
     root = Path(root)
     dataset = Dataset.open(root)
-    own = dataset.body
-    updates: dict[int, dict[str, columns.Packed]] = {}
-    features = dict(dataset.features)
-    for index, body, label in labels:
-        if not 0 <= index < len(dataset):
-            raise IndexError(f"no episode {index}; {root} has {len(dataset)}")
-        if body == own:
-            raise columns.UnstorableEpisode(f"{root} is of {body}: it cannot have labels for it")
-        packed = columns.pack_labels(body, label, dataset.length(index))
-        updates.setdefault(index, {})[body] = packed
-        features |= packed.features
-    if not updates:
+    wanted = sorted(range(len(dataset)) if episodes is None else set(episodes))
+    if not wanted:
         return 0
-    features = schema.in_order(features)
+    if not 0 <= wanted[0] <= wanted[-1] < len(dataset):
+        raise IndexError(f"no episode {wanted[-1]}; {root} has {len(dataset)}, counted from 0")
+    if body == dataset.body:
+        raise columns.UnstorableEpisode(f"{root} is of {body}: it cannot have labels for it")
+    first = columns.pack_labels(body, label_of(dataset[wanted[0]]), dataset.length(wanted[0]))
+    features = schema.in_order(dataset.features | first.features)
+    labelling = Labelling(body, label_of, frozenset(wanted))
     with files.locked(root):
         files.recover(root)
         with files.transaction(root) as change:
-            rewrite(root, change, features, updates)
+            rewrite(root, change, features, labelling, workers=workers, on_episode=on_episode)
             rows = read_episode_rows(root).to_pylist()
             tables.write_stats(change, rows, features, dataset.stats)
             info = {**dataset.info, "features": features}
             change.beside(INFO).write_text(files.to_json(info, indent=4), encoding="utf-8")
         files.clear(root)
-    return sum(len(of_episode) for of_episode in updates.values())
+    return len(wanted)
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """Which episodes get labels of a body, and from what."""
+
+    body: str
+    label_of: LabelOf
+    episodes: frozenset[int]
+
+
+@dataclass(frozen=True)
+class _Rewritten:
+    """What a data file's new columns come to, by episode."""
+
+    stats: dict[int, dict[str, stats.Stats]]
+    notes: dict[int, columns.Note]
+    """Of the episodes that got labels."""
 
 
 def rewrite(
     root: Path,
     change: files.Transaction,
     features: schema.Features,
-    updates: Mapping[int, Mapping[str, columns.Packed]],
+    labelling: Labelling | None = None,
+    *,
+    workers: int = 1,
+    on_episode: Callable[[], None] = lambda: None,
 ) -> None:
     """Data files, episode rows and notes anew, with more columns or with other labels.
 
@@ -62,65 +106,122 @@ def rewrite(
     Where no column is new, files without a new label stay as they are.
     """
     rows = read_episode_rows(root).to_pylist()
+    labelled = labelling.episodes if labelling else frozenset()
     waiting = tables.grouped(rows, "meta/episodes")
-    if _has_columns(root, rows, features):
-        waiting = [g for g in waiting if any(row["episode_index"] in updates for row in g)]
+    new = _new_columns(root, rows, features)
+    if not new:
+        waiting = [g for g in waiting if any(row["episode_index"] in labelled for row in g)]
     wanted = {row["episode_index"] for of_file in waiting for row in of_file}
-    found: dict[int, dict[str, stats.Stats]] = {}
-    for group in tables.grouped(rows, "data"):
-        if wanted.isdisjoint(row["episode_index"] for row in group):
-            continue
-        found |= _rewrite_data(root, change, group, features, updates)
+    groups = [
+        group
+        for group in tables.grouped(rows, "data")
+        if not wanted.isdisjoint(row["episode_index"] for row in group)
+    ]
+    jobs = [
+        _Job(root, change.beside(_data_file(group)), group, features, new, labelling)
+        for group in groups
+    ]
+    stats_of: dict[int, dict[str, stats.Stats]] = {}
+    notes_of: dict[int, columns.Note] = {}
+    for done in _each(jobs, workers, on_episode):
+        stats_of |= done.stats
+        notes_of |= done.notes
         # Rows are written as soon as all their episodes are, so that few of them are in memory.
-        done = [g for g in waiting if all(row["episode_index"] in found for row in g)]
-        waiting = [g for g in waiting if g not in done]
-        for of_file in done:
-            here = {row["episode_index"]: found.pop(row["episode_index"]) for row in of_file}
+        whole = [g for g in waiting if all(row["episode_index"] in stats_of for row in g)]
+        waiting = [g for g in waiting if g not in whole]
+        for of_file in whole:
+            here = {row["episode_index"]: stats_of.pop(row["episode_index"]) for row in of_file}
             _rewrite_rows(root, change, of_file, here)
-            _rewrite_notes(root, change, of_file, updates)
+            body = labelling.body if labelling else ""
+            _rewrite_notes(root, change, of_file, body, notes_of)
 
 
-def _has_columns(root: Path, rows: list[tables.Row], features: schema.Features) -> bool:
-    """Whether the data files have every column already."""
+def _new_columns(root: Path, rows: list[tables.Row], features: schema.Features) -> frozenset[str]:
+    """Columns that the data files do not have yet."""
     there = pq.read_schema(root / schema.DATA_PATH.format(**tables.place_of(rows[0], "data"))).names
-    return all(n in there for n, f in features.items() if f["dtype"] not in ("video", "image"))
+    flat = {n for n, f in features.items() if f["dtype"] not in ("video", "image")}
+    return frozenset(flat.difference(there))
 
 
-def _rewrite_data(
-    root: Path,
-    change: files.Transaction,
-    rows: list[tables.Row],
-    features: schema.Features,
-    updates: Mapping[int, Mapping[str, columns.Packed]],
-) -> dict[int, dict[str, stats.Stats]]:
-    """One data file anew; the statistics of our columns in each of its episodes."""
-    final = schema.DATA_PATH.format(**tables.place_of(rows[0], "data"))
-    table = pq.read_table(root / final)
-    wanted = schema.widened(table.schema, features)
-    found = {}
+def _data_file(rows: list[tables.Row]) -> str:
+    return schema.DATA_PATH.format(**tables.place_of(rows[0], "data"))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One data file that is to be made anew."""
+
+    root: Path
+    beside: Path
+    rows: list[tables.Row]
+    features: schema.Features
+    new: frozenset[str]
+    """Columns that the file does not have yet."""
+    labelling: Labelling | None
+
+
+def _each(jobs: list[_Job], workers: int, on_episode: Callable[[], None]) -> Iterator[_Rewritten]:
+    """Do the jobs, in order."""
+    if workers == 1 or len(jobs) < 2:
+        for job in jobs:
+            yield _rewrite_data(job, on_episode)
+        return
+    # Spawned, not forked: compiled code that runs in threads does not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)),
+        mp_context=context,
+        # Who is interrupted stops the others.
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    ) as pool:
+        for job, done in zip(jobs, pool.map(_rewrite_data, jobs), strict=True):
+            for row in job.rows:
+                if job.labelling and row["episode_index"] in job.labelling.episodes:
+                    on_episode()
+            yield done
+
+
+def _rewrite_data(job: _Job, on_episode: Callable[[], None] = lambda: None) -> _Rewritten:
+    """One data file anew; the statistics of what is other in it."""
+    table = pq.read_table(job.root / _data_file(job.rows))
+    wanted = schema.widened(table.schema, job.features)
+    labelling = job.labelling
+    prefix = f"{schema.OURS}{labelling.body}." if labelling else None
+    other = [n for n in job.features if n in job.new or (prefix and n.startswith(prefix))]
+    other = [n for n in other if n.startswith(schema.OURS)]
+    dataset = None
+    if labelling:
+        place = tables.place_of(job.rows[0], "data")
+        dataset = Dataset.open(job.root)
+        dataset.take_file((place["chunk_index"], place["file_index"]), table)
+    done = _Rewritten({}, {})
     start = 0
-    with pq.ParquetWriter(change.beside(final), wanted, compression="snappy") as out:
-        for row in sorted(rows, key=lambda row: row["dataset_from_index"]):
-            values = tables.widened(table.slice(start, row["length"]), wanted, features)
-            for body, packed in updates.get(row["episode_index"], {}).items():
-                values = tables.relabelled(values, body, packed, features)
+    with pq.ParquetWriter(job.beside, wanted, compression="snappy") as out:
+        for row in sorted(job.rows, key=lambda row: row["dataset_from_index"]):
+            index, length = row["episode_index"], row["length"]
+            values = tables.widened(table.slice(start, length), wanted, job.features)
+            if labelling and dataset and index in labelling.episodes:
+                body = labelling.body
+                packed = columns.pack_labels(body, labelling.label_of(dataset[index]), length)
+                values = tables.relabelled(values, body, packed, job.features)
+                done.notes[index] = packed.note
+                on_episode()
             out.write_table(values)
-            found[row["episode_index"]] = {
-                name: stats.of_column(array_from_arrow(values.column(name)))
-                for name in features
-                if name.startswith(schema.OURS)
+            done.stats[index] = {
+                name: stats.of_column(array_from_arrow(values.column(name))) for name in other
             }
-            start += row["length"]
-    return found
+            start += length
+    return done
 
 
 def _rewrite_rows(
     root: Path,
     change: files.Transaction,
     rows: list[tables.Row],
-    found: Mapping[int, Mapping[str, stats.Stats]],
+    found: dict[int, dict[str, stats.Stats]],
 ) -> None:
-    """One file of episode rows anew, with the statistics of our columns replaced."""
+    """One file of episode rows anew, with the statistics of the columns that are other."""
     place = tables.place_of(rows[0], "meta/episodes")
     table = pq.read_table(root / schema.EPISODES_PATH.format(**place))
     episodes = table.column("episode_index").to_pylist()
@@ -136,17 +237,18 @@ def _rewrite_notes(
     root: Path,
     change: files.Transaction,
     rows: list[tables.Row],
-    updates: Mapping[int, Mapping[str, columns.Packed]],
+    body: str,
+    new: dict[int, columns.Note],
 ) -> None:
     """The notes beside one file of episode rows, with the new labels in them."""
     final = schema.NOTES_PATH.format(**tables.place_of(rows[0], "meta/episodes"))
     notes = read_notes_file(root / final)
     lines = []
     for index in (row["episode_index"] for row in rows):
-        new = {body: packed.note for body, packed in updates.get(index, {}).items()}
         note = notes.get(index)
-        if note is None and new:
+        if note is None and index in new:
             note = Dataset.open(root).note(index)
         if note is not None:
-            lines.append(files.to_json({**note, "labels": {**note["labels"], **new}}) + "\n")
+            labels = {**note["labels"], **({body: new.pop(index)} if index in new else {})}
+            lines.append(files.to_json({**note, "labels": labels}) + "\n")
     change.beside(final).write_text("".join(lines), encoding="utf-8")

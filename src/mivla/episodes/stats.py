@@ -18,10 +18,16 @@ Stats = dict[str, np.ndarray]
 def of_column(values: np.ndarray) -> Stats:
     """Statistics of a column (t d) or (t); numbers, not masks of them."""
     rows = values.reshape(len(values), -1).astype(np.float64)
-    quantiles = np.quantile(rows, list(QUANTILES.values()), axis=0)
+    # All quantiles from one sort: `np.quantile` takes eight times as long for an episode.
+    ascending = np.sort(rows, axis=0)
+    at = np.array(list(QUANTILES.values())) * (len(rows) - 1)
+    below = np.floor(at).astype(int)
+    above = np.minimum(below + 1, len(rows) - 1)
+    share = (at - below)[:, None]
+    quantiles = ascending[below] + share * (ascending[above] - ascending[below])
     return {
-        "min": rows.min(axis=0),
-        "max": rows.max(axis=0),
+        "min": ascending[0],
+        "max": ascending[-1],
         "mean": rows.mean(axis=0),
         "std": rows.std(axis=0),
         "count": np.array([len(rows)]),

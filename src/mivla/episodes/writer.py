@@ -322,7 +322,7 @@ class DatasetWriter:
         with files.transaction(self.root) as change:
             rows = read_episode_rows(self.root).to_pylist() if finish else []
             if features.keys() != self._info["features"].keys() and self._info["total_episodes"]:
-                rewrite(self.root, change, features, {})
+                rewrite(self.root, change, features)
             place = self._place
             for group in groups:
                 place = tables.next_place(place)

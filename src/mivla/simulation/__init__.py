@@ -4,7 +4,7 @@ The suite is ours; a number on it is not a number on RoboTwin, whose names it us
 """
 
 from mivla.simulation.environment import BadCommand, Environment, player
-from mivla.simulation.parallel import ExpertFails, cores, demonstrations
+from mivla.simulation.parallel import ExpertFails, demonstrations
 from mivla.simulation.recording import NOISE_RAD, demonstrate, origin, record
 from mivla.simulation.render import NoRenderer
 from mivla.simulation.tasks import TASKS, Task, UnknownTask, task
@@ -18,7 +18,6 @@ __all__ = [
     "NoRenderer",
     "Task",
     "UnknownTask",
-    "cores",
     "demonstrate",
     "demonstrations",
     "origin",

@@ -1,7 +1,6 @@
 """Many demonstrations at once, over processes, in an order that does not depend on them."""
 
 import multiprocessing
-import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -118,8 +117,3 @@ def _batch(
 
 def _kept(episode: Episode) -> Episode | None:
     return episode if episode.success else None
-
-
-def cores() -> int:
-    """How many processes this process may keep busy."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
