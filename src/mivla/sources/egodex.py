@@ -167,7 +167,9 @@ def hrdt_actions(path: Path) -> Float[np.ndarray, "t 48"]:
         raise UnreadableRecording(f"not a complete EgoDex HDF5 file: {error}") from error
 
 
-def write(episode: Episode, stem: Path, *, rng: np.random.Generator) -> None:
+def write(
+    episode: Episode, stem: Path, *, rng: np.random.Generator, with_video: bool = True
+) -> None:
     """Write an episode of a person as `<stem>.hdf5` and `<stem>.mp4`, the inverse of `read`.
 
     The world gets a new yaw and origin, as ARKit's does. What the format needs and the episode
@@ -189,7 +191,7 @@ def write(episode: Episode, stem: Path, *, rng: np.random.Generator) -> None:
             "EgoDex needs a camera 'head' with intrinsics and a pose at every step; "
             f"this episode has {', '.join(episode.cameras) or 'no camera'}"
         )
-    if len(head.frames) != len(episode):
+    if with_video and len(head.frames) != len(episode):
         raise UnwritableEpisode(f"{len(head.frames)} pictures for {len(episode)} steps")
     points = np.asarray(episode.state["landmarks"], dtype=np.float64).reshape(-1, 2, 21, 3)
     T_base_cam = np.asarray(head.T_base_cam, dtype=np.float64)
@@ -209,12 +211,15 @@ def write(episode: Episode, stem: Path, *, rng: np.random.Generator) -> None:
 
     T_world_base = _new_world(rng)
     stem = Path(stem)
-    write_video(stem.with_name(stem.name + ".mp4"), head.frames, rate_hz=episode.rate_hz)
+    if with_video:
+        write_video(stem.with_name(stem.name + ".mp4"), head.frames, rate_hz=episode.rate_hz)
     target = stem.with_name(stem.name + ".hdf5")
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with h5py.File(unfinished, "w") as file:
-            intrinsics = head.intrinsics.resized(head.frames.width, head.frames.height)
+            intrinsics = head.intrinsics
+            if with_video:
+                intrinsics = intrinsics.resized(head.frames.width, head.frames.height)
             file["camera/intrinsic"] = intrinsics.matrix.astype(np.float32)
             for name, T_base_joint in {**joints_base, "camera": T_base_cam}.items():
                 file[f"transforms/{name}"] = (T_world_base @ T_base_joint).astype(np.float32)
