@@ -179,7 +179,7 @@ def test_an_episode_becomes_a_film(tmp_path):
     film = open_video(out)
     assert len(film) == STEPS
     # Two pictures side by side: a camera's 4 by 3 and a square.
-    assert (film.height, film.width) == (480, 640 + 480)
+    assert (film.height, film.width) == (480 + 160, 640 + 480)
     first = film[0]
     # The hands' bones are drawn over the grey picture, in both sides' colours.
     left = first[:, :640].astype(int)

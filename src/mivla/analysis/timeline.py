@@ -1,24 +1,47 @@
-"""An episode on one timeline, for Rerun: pictures, hands, robot, gripper and validity."""
+"""An episode on one timeline, for Rerun: pictures, hands, robots, joints, grippers, validity.
+
+Every body has a root of its own, named like it, and below it its own base: the person's heading
+frame or the robot's base. Below the root stand
+
+    <body>/<camera>/picture           what the camera saw; hands in it as lines
+    <body>/hands/<side>               skeletons; over a robot as its label's registration lays them
+    <body>/links/<side>/<link>        the robot's shapes, moved by MuJoCo's kinematics
+    <body>/tools/<side>               tool or grip frame: x red, y green, z blue
+
+and beside the roots the curves, `curves/<body>/<state, action or label>/<side>/joint1` and so on,
+and `validity/<body>/<side>`, a state that is named by its reason.
+"""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from mivla import MivlaError
-from mivla.analysis.clip import COLOURS, SKELETON, in_picture, keypoints
-from mivla.embodiments import embodiment
+from mivla.analysis.figure import Figure, Shape, held
+from mivla.analysis.hands import COLOURS, bones, in_picture, keypoints, laid_over
+from mivla.analysis.strip import REASONS, words
+from mivla.embodiments import Embodiment, embodiment
 from mivla.embodiments.layout import EEF, JOINTS, SIDES
-from mivla.episodes import Episode, Motion
-from mivla.geometry import se3
-from mivla.retarget import with_tool_poses
+from mivla.episodes import Camera, Episode, Labels, Motion
+from mivla.geometry import se3, so3
+from mivla.retarget import Reason, with_tool_poses
 
 if TYPE_CHECKING:
+    import rerun.blueprint as rrb
     from rerun import RecordingStream
 
+CLOCK = "episode"
+"""Name of the timeline: seconds since the episode began."""
+
+_MAX_HEIGHT = 480
 _JPEG_QUALITY = 80
+_PICTURES_AT_ONCE = 64
+_AXES = ((255, 80, 80), (80, 220, 80), (90, 120, 255))
+_AXIS_M = 0.06
 
 
 class MissingViewer(MivlaError):
@@ -34,7 +57,8 @@ def show(
 ) -> None:
     """Open an episode in Rerun's viewer, or save it as a recording for it.
 
-    Everything stands at its time in the episode, in seconds. Missing values are gaps.
+    Everything stands at its time in the episode, in seconds. Missing values are gaps; a robot's
+    links stand where they last were.
 
     Raises:
         MissingViewer: rerun-sdk is not installed.
@@ -47,146 +71,321 @@ def show(
         ) from error
     stream = rr.RecordingStream("mivla", recording_id=title)
     unfinished = None if save is None else save.with_name(f".{save.name}.tmp")
+    layout = blueprint(episode)
     if unfinished is None:
-        stream.spawn()
+        stream.spawn(default_blueprint=layout)
     else:
         unfinished.parent.mkdir(parents=True, exist_ok=True)
-        stream.save(unfinished)
-    _log(stream, episode, on_step)
+        stream.save(unfinished, default_blueprint=layout)
+    _Log(stream, episode).everything(on_step)
     stream.flush()
     stream.disconnect()
     if unfinished is not None and save is not None:
         unfinished.replace(save)
 
 
-def _log(stream: "RecordingStream", episode: Episode, on_step: Callable[[], None]) -> None:
-    import rerun as rr
+def blueprint(episode: Episode) -> "rrb.Blueprint":
+    """Cameras and the person on the left, the robots on the right, curves and validity below."""
+    import rerun.blueprint as rrb
 
-    stream.log("world", rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
-    about = [episode.instruction, f"origin: {episode.origin}", *episode.notes]
-    stream.log("about", rr.TextDocument("\n\n".join(about)), static=True)
-    points = keypoints(episode)
-    if episode.body == "human" and points is not None:
-        _log_hands(stream, episode, points)
-    episode = with_tool_poses(episode)
-    _log_motion(stream, episode, episode.body, "state", episode.state)
-    _log_motion(stream, episode, episode.body, "action", episode.action)
-    for name, labels in episode.labels.items():
-        _log_motion(stream, episode, name, "label", labels.state)
-        reliability = labels.reliability.astype(float)
-        reason = labels.reason.astype(float)
-        for i, side in enumerate(SIDES):
-            _columns(stream, episode, f"{name}/reliability/{side}", reliability[:, i])
-            _columns(stream, episode, f"{name}/invalid/{side}", reason[:, i])
-    if episode.confidence is not None:
-        for i, side in enumerate(SIDES):
-            _columns(stream, episode, f"confidence/{side}", episode.confidence[:, i].astype(float))
-    # Pictures last: everything else is there at once in a viewer that is already open.
-    _log_pictures(stream, episode, on_step)
+    cameras = [
+        rrb.Spatial2DView(origin=f"{episode.body}/{name}", name=name) for name in episode.cameras
+    ]
+    bodies = [name for name in dict.fromkeys((episode.body, *episode.labels))]
+    people = [
+        rrb.Spatial3DView(origin=name, name="hands, heading frame")
+        for name in bodies
+        if embodiment(name).is_human
+    ]
+    robots = [
+        rrb.Spatial3DView(origin=name, name=embodiment(name).title)
+        for name in bodies
+        if not embodiment(name).is_human
+    ]
+    seen = [*cameras, *people]
+    above: list[Any] = [rrb.Vertical(*seen)] if seen else []
+    if robots:
+        above.append(robots[0] if len(robots) == 1 else rrb.Tabs(*robots))
+    curves = [
+        rrb.TimeSeriesView(
+            origin="curves",
+            contents=[f"curves/**/{side}/joint{joint + 1}" for joint in range(7)],
+            name=f"{side} joints, rad",
+        )
+        for side in SIDES
+    ]
+    openings = [f"curves/**/{side}/opening" for side in SIDES]
+    trust = [f"curves/**/{side}/{name}" for side in SIDES for name in ("reliability", "confidence")]
+    steady: list[Any] = [
+        rrb.TimeSeriesView(origin="curves", contents=openings, name="opening"),
+        rrb.TimeSeriesView(origin="curves", contents=trust, name="reliability and confidence"),
+    ]
+    if episode.labels:
+        steady.insert(0, rrb.StateTimelineView(origin="validity", name="validity"))
+    below = rrb.Horizontal(
+        rrb.Vertical(*steady), *curves, rrb.TextDocumentView(origin="about", name="about")
+    )
+    return rrb.Blueprint(
+        rrb.Vertical(rrb.Horizontal(*above), below, row_shares=[3, 2]),
+        rrb.TimePanel(timeline=CLOCK, expanded=False),
+        rrb.SelectionPanel(expanded=False),
+        rrb.BlueprintPanel(expanded=False),
+        auto_views=False,
+        auto_layout=False,
+    )
 
 
-def _log_pictures(stream: "RecordingStream", episode: Episode, on_step: Callable[[], None]) -> None:
-    import rerun as rr
-    from PIL import Image
+class _Log:
+    """Sends one episode to one stream, a column at a time."""
 
-    for name, camera in episode.cameras.items():
-        path = f"world/{name}"
-        if camera.intrinsics is not None:
-            stream.log(
-                path,
-                rr.Pinhole(
-                    image_from_camera=camera.intrinsics.matrix,
-                    resolution=[camera.intrinsics.width, camera.intrinsics.height],
-                    camera_xyz=rr.ViewCoordinates.RDF,
-                    image_plane_distance=0.15,
-                ),
-                static=True,
+    def __init__(self, stream: "RecordingStream", episode: Episode) -> None:
+        self._stream = stream
+        self._episode = with_tool_poses(episode)
+
+    def everything(self, on_step: Callable[[], None]) -> None:
+        episode = self._episode
+        self._about()
+        self._body(episode.body, "state", episode.state)
+        self._curves(episode.body, "action", episode.action)
+        for name, labels in episode.labels.items():
+            self._body(name, "label", labels.state)
+            self._validity(name, labels)
+            robot = episode.body if embodiment(name).is_human else name
+            self._hands(robot, laid_over(episode, labels))
+        if (points := keypoints(episode)) is not None:
+            self._hands("human", points)
+        if episode.confidence is not None:
+            for i, side in enumerate(SIDES):
+                path = f"curves/{episode.body}/state/{side}/confidence"
+                self._curve(path, episode.confidence[:, i])
+        # Pictures last: everything else is there at once in a viewer that is already open.
+        for name, camera in episode.cameras.items():
+            self._camera(f"{episode.body}/{name}", camera, on_step)
+
+    def _about(self) -> None:
+        import rerun as rr
+
+        episode = self._episode
+        about = [f"# {episode.instruction}", f"origin: {episode.origin or 'unknown'}"]
+        for name, labels in episode.labels.items():
+            valid = (labels.reason == Reason.VALID).mean(axis=0)
+            about.append(
+                f"{name}: rules {labels.mapping.get('preset', 'unknown')}, valid "
+                f"{valid[0]:.0%} left, {valid[1]:.0%} right"
             )
-        for step, rgb in enumerate(camera.frames):
-            stream.set_time("episode", duration=float(episode.clock_s[step]))
-            T = None if camera.T_base_cam is None else camera.T_base_cam[step]
-            if T is not None and np.isfinite(T).all():
-                stream.log(path, rr.Transform3D(translation=T[:3, 3], mat3x3=T[:3, :3]))
+        about += episode.notes
+        text = rr.TextDocument("\n\n".join(about), media_type=rr.MediaType.MARKDOWN)
+        self._stream.log("about", text, static=True)
+
+    def _body(self, name: str, kind: str, motion: Motion) -> None:
+        """A body that is seen: its links if it has any, its tools, its curves."""
+        import rerun as rr
+
+        self._stream.log(name, rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
+        body = embodiment(name)
+        if not body.is_human and "joints" in motion:
+            self._links(body, motion)
+        if "eef" in motion:
+            for side in SIDES:
+                pose = motion["eef"][:, EEF[f"eef/{side}"]][:, :9].astype(float)
+                self._frame(f"{name}/tools/{side}", se3.from_position_rot6d(pose))
+        self._curves(name, kind, motion)
+
+    def _curves(self, name: str, kind: str, motion: Motion) -> None:
+        if "joints" in motion:
+            for arm in embodiment(name).arms:
+                values = motion["joints"][:, JOINTS[f"joints/{arm.side}"]]
+                for joint in range(arm.dof):
+                    path = f"curves/{name}/{kind}/{arm.side}/joint{joint + 1}"
+                    self._curve(path, values[:, joint])
+                self._curve(f"curves/{name}/{kind}/{arm.side}/opening", values[:, -1])
+        elif "eef" in motion:
+            for side in SIDES:
+                opening = motion["eef"][:, EEF[f"eef/{side}/opening"]][:, 0]
+                self._curve(f"curves/{name}/{kind}/{side}/opening", opening)
+
+    def _validity(self, name: str, labels: Labels) -> None:
+        import rerun as rr
+
+        said = {int(r): words(r) for r in Reason}
+        colours = [[*REASONS[r], 255] for r in Reason]
+        for i, side in enumerate(SIDES):
+            self._curve(f"curves/{name}/label/{side}/reliability", labels.reliability[:, i])
+            path = f"validity/{name}/{side}"
+            style = rr.StateConfiguration(values=list(said.values()), colors=colours)
+            self._stream.log(path, style, static=True)
+            reason = labels.reason[:, i]
+            changes = np.flatnonzero(np.diff(reason, prepend=reason[0] - 1))
+            states = [said.get(int(r), "no label") for r in reason[changes]]
+            self._send(path, changes, rr.StateChange.columns(state=states))
+
+    def _links(self, body: Embodiment, motion: Motion) -> None:
+        import rerun as rr
+
+        figure = Figure(body)
+        for link, shapes in zip(figure.links, figure.shapes, strict=True):
+            for kind in dict.fromkeys(shape.kind for shape in shapes):
+                same = [shape for shape in shapes if shape.kind == kind]
+                self._stream.log(f"{body.name}/links/{link}/{kind}", _solids(same), static=True)
+        T = figure.link_poses(held(motion, body))
+        steps = np.arange(len(T))
+        for i, link in enumerate(figure.links):
+            quaternion = so3.quaternion_from_matrix(T[:, i, :3, :3])[:, [1, 2, 3, 0]]
+            columns = rr.Transform3D.columns(translation=T[:, i, :3, 3], quaternion=quaternion)
+            self._send(f"{body.name}/links/{link}", steps, columns)
+
+    def _hands(self, root: str, points: Float[np.ndarray, "t 2 21 3"] | None) -> None:
+        import rerun as rr
+
+        if points is None:
+            return
+        for i, side in enumerate(SIDES):
+            self._strips(f"{root}/hands/{side}", rr.LineStrips3D, points[:, i], side, 0.003)
+
+    def _frame(self, path: str, T: Float[np.ndarray, "t 4 4"]) -> None:
+        """Three arrows; none while the pose is unknown."""
+        import rerun as rr
+
+        known = np.isfinite(T).all(axis=(-2, -1))
+        style = rr.Arrows3D.from_fields(colors=_AXES, radii=[0.002])
+        self._stream.log(path, style, static=True)
+        origins = np.repeat(T[known, None, :3, 3], 3, axis=1).reshape(-1, 3)
+        vectors = _AXIS_M * np.swapaxes(T[known, :3, :3], -1, -2).reshape(-1, 3)
+        columns = rr.Arrows3D.columns(
+            origins=origins.astype(np.float32), vectors=vectors.astype(np.float32)
+        ).partition(3 * known)
+        self._send(path, np.arange(len(T)), columns)
+
+    def _strips(self, path: str, archetype, points: np.ndarray, side: Any, radius: float) -> None:
+        """A hand's bones; none while it is not seen."""
+        ends, counts = bones(points)
+        style = archetype.from_fields(colors=[COLOURS[side]], radii=[radius])
+        self._stream.log(path, style, static=True)
+        columns = archetype.columns(strips=ends.astype(np.float32)).partition(counts)
+        self._send(path, np.arange(len(points)), columns)
+
+    def _curve(self, path: str, values: Float[np.ndarray, " t"]) -> None:
+        """One curve; steps where it is not known are left out."""
+        import rerun as rr
+
+        known = np.flatnonzero(np.isfinite(values))
+        if len(known):
+            self._send(path, known, rr.Scalars.columns(scalars=values[known].astype(float)))
+
+    def _camera(self, path: str, camera: Camera, on_step: Callable[[], None]) -> None:
+        import rerun as rr
+        from PIL import Image
+
+        from mivla.episodes.video import resized
+
+        frames = camera.frames
+        zoom = min(1.0, _MAX_HEIGHT / frames.height)
+        height, width = round(zoom * frames.height), round(zoom * frames.width)
+        if camera.intrinsics is not None:
+            intrinsics = camera.intrinsics.resized(width, height)
+            pinhole = rr.Pinhole(
+                image_from_camera=intrinsics.matrix,
+                resolution=[width, height],
+                camera_xyz=rr.ViewCoordinates.RDF,
+                image_plane_distance=0.15,
+            )
+            self._stream.log(path, pinhole, static=True)
+            if camera.T_base_cam is not None:
+                self._camera_way(path, camera)
+            self._hands_in(path, camera, np.array([width, height]))
+        batch: list[bytes] = []
+        for step, rgb in enumerate(resized(frames, height, width)):
             jpeg = io.BytesIO()
             Image.fromarray(rgb).save(jpeg, "JPEG", quality=_JPEG_QUALITY)
-            image = rr.EncodedImage(contents=jpeg.getvalue(), media_type="image/jpeg")
-            stream.log(f"{path}/picture", image)
+            batch.append(jpeg.getvalue())
+            if len(batch) == _PICTURES_AT_ONCE or step + 1 == len(frames):
+                types = ["image/jpeg"] * len(batch)
+                columns = rr.EncodedImage.columns(blob=batch, media_type=types)
+                steps = np.arange(step + 1 - len(batch), step + 1)
+                self._send(f"{path}/picture", steps, columns)
+                batch = []
             on_step()
 
+    def _camera_way(self, path: str, camera: Camera) -> None:
+        import rerun as rr
 
-def _log_hands(stream: "RecordingStream", episode: Episode, points: np.ndarray) -> None:
-    """Skeletons in space, and in the head camera's picture."""
-    import rerun as rr
+        assert camera.T_base_cam is not None
+        T = camera.T_base_cam.astype(float)
+        known = np.flatnonzero(np.isfinite(T).all(axis=(-2, -1)))
+        if len(known):
+            quaternion = so3.quaternion_from_matrix(T[known, :3, :3])[:, [1, 2, 3, 0]]
+            columns = rr.Transform3D.columns(translation=T[known, :3, 3], quaternion=quaternion)
+            self._send(path, known, columns)
 
-    camera = episode.cameras.get("head")
-    pixels = None if camera is None else in_picture(camera, points)
-    for step, time_s in enumerate(episode.clock_s):
-        stream.set_time("episode", duration=float(time_s))
+    def _hands_in(self, path: str, camera: Camera, size: np.ndarray) -> None:
+        """Hands in the picture: a person's own, or those that a robot's label lays over it."""
+        import rerun as rr
+
+        episode = self._episode
+        points = keypoints(episode)
+        if episode.body != "human":
+            labels = episode.labels.get("human")
+            points = None if labels is None else laid_over(episode, labels)
+        pixels = None if points is None else in_picture(camera, points)
+        if pixels is None:
+            return
+        pixels = pixels * (size / [camera.frames.width, camera.frames.height])
         for i, side in enumerate(SIDES):
-            bones = _bones(points[step, i])
-            stream.log(
-                f"world/hands/{side}",
-                rr.LineStrips3D(bones, colors=[COLOURS[side]], radii=0.003),
-            )
-            if pixels is not None:
-                stream.log(
-                    f"world/head/picture/{side}_hand",
-                    rr.LineStrips2D(_bones(pixels[step, i]), colors=[COLOURS[side]]),
-                )
+            at = f"{path}/picture/{side}_hand"
+            self._strips(at, rr.LineStrips2D, pixels[:, i], side, 1.5)
+
+    def _send(self, path: str, steps: Int[np.ndarray, " n"], columns: Iterable) -> None:
+        import rerun as rr
+
+        clock: Any = rr.TimeColumn(CLOCK, duration=self._episode.clock_s[steps])
+        self._stream.send_columns(path, indexes=[clock], columns=columns)
 
 
-def _bones(points: np.ndarray) -> list[np.ndarray]:
-    """Both ends of every bone that is known."""
-    bones = [points[list(bone)].astype(np.float32) for bone in SKELETON]
-    return [bone for bone in bones if np.isfinite(bone).all()]
-
-
-def _log_motion(
-    stream: "RecordingStream", episode: Episode, body: str, kind: str, motion: Motion
-) -> None:
-    """Joints and openings as curves, tools as points on their way in the body's base."""
+def _solids(shapes: list[Shape]):
+    """Shapes of one kind, as Rerun counts them."""
     import rerun as rr
 
-    if "joints" in motion:
-        for side in SIDES:
-            values = motion["joints"][:, JOINTS[f"joints/{side}"]].astype(float)
-            arm = embodiment(body).arm(side)
-            for joint in range(arm.dof):
-                path = f"{body}/{kind}/{side}/joints/{joint + 1}"
-                _columns(stream, episode, path, values[:, joint])
-            _columns(stream, episode, f"{body}/{kind}/{side}/opening", values[:, -1])
-    elif "eef" in motion:
-        for side in SIDES:
-            opening = motion["eef"][:, EEF[f"eef/{side}/opening"]][:, 0].astype(float)
-            _columns(stream, episode, f"{body}/{kind}/{side}/opening", opening)
-    if "eef" not in motion or kind == "action":
-        return
-    for side in SIDES:
-        part = motion["eef"][:, EEF[f"eef/{side}"]].astype(float)
-        T = se3.from_position_rot6d(part[:, :9])
-        for step, time_s in enumerate(episode.clock_s):
-            stream.set_time("episode", duration=float(time_s))
-            path = f"world/{body}/{kind}/{side}_tool"
-            if not np.isfinite(T[step]).all():
-                stream.log(path, rr.Clear(recursive=True))
-                continue
-            axes = [0.06 * T[step, :3, k] for k in range(3)]
-            stream.log(
-                path,
-                rr.Arrows3D(
-                    origins=[T[step, :3, 3]] * 3,
-                    vectors=axes,
-                    colors=[(255, 80, 80), (80, 255, 80), (80, 80, 255)],
-                ),
+    sizes = np.array([shape.size for shape in shapes])
+    T = np.array([shape.T_link_shape for shape in shapes])
+    colours = [shape.rgba for shape in shapes]
+    quaternions = so3.quaternion_from_matrix(T[:, :3, :3])[:, [1, 2, 3, 0]]
+    centres = T[:, :3, 3]
+    filled = rr.components.FillMode.Solid
+    match shapes[0].kind:
+        case "capsule":
+            # Its first end is its origin, not its middle.
+            starts = centres - T[:, :3, 2] * sizes[:, 1:2]
+            return rr.Capsules3D(
+                lengths=2 * sizes[:, 1],
+                radii=sizes[:, 0],
+                translations=starts,
+                quaternions=quaternions,
+                colors=colours,
+                fill_mode=filled,
             )
-
-
-def _columns(stream: "RecordingStream", episode: Episode, path: str, values: np.ndarray) -> None:
-    """One curve; steps where it is not known are left out."""
-    import rerun as rr
-
-    known = np.isfinite(values)
-    if not known.any():
-        return
-    time: Any = rr.TimeColumn("episode", duration=episode.clock_s[known])
-    stream.send_columns(path, indexes=[time], columns=rr.Scalars.columns(scalars=values[known]))
+        case "cylinder":
+            return rr.Cylinders3D(
+                lengths=2 * sizes[:, 1],
+                radii=sizes[:, 0],
+                centers=centres,
+                quaternions=quaternions,
+                colors=colours,
+                fill_mode=filled,
+            )
+        case "box":
+            return rr.Boxes3D(
+                half_sizes=sizes,
+                centers=centres,
+                quaternions=quaternions,
+                colors=colours,
+                fill_mode=filled,
+            )
+        case kind:
+            half_sizes = np.repeat(sizes[:, :1], 3, axis=1) if kind == "sphere" else sizes
+            return rr.Ellipsoids3D(
+                half_sizes=half_sizes,
+                centers=centres,
+                quaternions=quaternions,
+                colors=colours,
+                fill_mode=filled,
+            )

@@ -1,13 +1,19 @@
 """`mivla view`: one episode to look at."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+if TYPE_CHECKING:
+    from mivla.episodes import Episode
+
+_UNLEVELLED = ("rotation_only", "static_camera", "monocular_depth")
+"""Qualities of recordings whose camera does not know where down is."""
+
 
 def main(
-    dataset: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")],
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
     /,
     episode: int = 0,
     out: Path | None = None,
@@ -16,38 +22,71 @@ def main(
 ) -> int:
     """Show an episode: video, hands, robot, joints and validity on one timeline.
 
-    Opens Rerun's viewer (needs mivla[view]), unless told to write a file.
+    Opens Rerun's viewer (needs mivla[view]), unless told to write a file. Recordings that are not
+    a dataset yet are read as `mivla retarget` reads them; nothing of them is stored.
 
     Args:
-        dataset: folder of a LeRobot dataset.
+        source: folder of a LeRobot dataset; or recordings of a person or a robot: EgoDex, RoboTwin,
+            Aria, HOT3D, VITRA, landmarks, a video.
         episode: which one, from 0.
-        out: write a film instead (.mp4): what the camera saw, and beside it the robot.
+        out: write a film instead (.mp4): what the camera saw, beside it the robot.
         rrd: write a recording for Rerun's viewer instead (.rrd).
-        robot: of the film; otherwise the dataset's own, or the first with labels.
+        robot: the one to show; otherwise the recording's own, or the first with labels. Where a
+            person's episode has no label of it, it is mapped for the look of it: by the rules
+            `default`, or `video` where nobody knows where down is.
     """
-    from mivla import MivlaError
     from mivla.cli.retarget import progress_bar
     from mivla.embodiments import embodiment
-    from mivla.episodes.store import Dataset
+    from mivla.retarget import label, preset
 
-    opened = Dataset.open(dataset)
-    if not 0 <= episode < len(opened):
-        raise MivlaError(f"no episode {episode}: {dataset} has {len(opened)}, counted from 0.")
-    chosen = opened[episode]
+    body = None if robot is None else embodiment(robot)
     with progress_bar() as progress:
+        line = progress.add_task(f"read {source.name}", total=None)
+        chosen = _episode(source, episode)
+        progress.remove_task(line)
+        if body is not None and chosen.body == "human" and body.name not in chosen.labels:
+            rules = preset("video" if chosen.quality in _UNLEVELLED else "default")
+            chosen = label(chosen, body, rules)
         if out is not None:
             from mivla.analysis.clip import default_robot, side_by_side
 
-            body = default_robot(chosen) if robot is None else embodiment(robot)
             bar = progress.add_task(out.name, total=len(chosen))
-            side_by_side(chosen, body, out, on_step=lambda: progress.update(bar, advance=1))
+            side_by_side(
+                chosen,
+                body or default_robot(chosen),
+                out,
+                on_step=lambda: progress.update(bar, advance=1),
+            )
         if rrd is not None or out is None:
             from mivla.analysis.timeline import show
 
-            title = f"{dataset.name}-{episode}"
+            title = f"{source.stem}-{episode}"
             bar = progress.add_task(title, total=len(chosen) * len(chosen.cameras))
             show(chosen, title, save=rrd, on_step=lambda: progress.update(bar, advance=1))
     for path in (out, rrd):
         if path is not None:
             print(f"{path}")
     return 0
+
+
+def _episode(path: Path, number: int) -> "Episode":
+    """One episode of a dataset, or of recordings of another format."""
+    from mivla import MivlaError
+    from mivla.episodes.store import Dataset
+    from mivla.sources import Skipped, format_of
+    from mivla.sources import source as source_of
+
+    if (path / "meta" / "info.json").exists() or (path / ".writing").exists():
+        dataset = Dataset.open(path)
+        if not 0 <= number < len(dataset):
+            raise MivlaError(f"no episode {number}: {path} has {len(dataset)}, counted from 0.")
+        return dataset[number]
+    reader = source_of(format_of(path))
+    skipped: list[Skipped] = []
+    count = 0
+    for episode in reader.episodes(path, on_skip=skipped.append):
+        if count == number:
+            return episode
+        count += 1
+    reasons = "".join(f" {one.path.name} cannot be read: {one.reason}" for one in skipped)
+    raise MivlaError(f"no episode {number}: {path} has {count}, counted from 0.{reasons}")

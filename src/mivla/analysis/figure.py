@@ -1,0 +1,170 @@
+"""A robot as links made of simple shapes, moved by MuJoCo's kinematics, to be drawn."""
+
+# MuJoCo is compiled and has no type stubs.
+# pyright: reportAttributeAccessIssue=false
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import mujoco
+import numpy as np
+from jaxtyping import Float
+
+from mivla.embodiments import Embodiment
+from mivla.embodiments.layout import JOINTS, SIDES
+from mivla.episodes import Motion
+from mivla.geometry import se3, so3
+from mivla.simulation.render import HIDDEN_GROUP
+
+_CORNERS = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float)
+_KINDS = ("capsule", "cylinder", "box", "sphere", "ellipsoid")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One geom of a link."""
+
+    kind: str
+    """`capsule`, `cylinder`, `box`, `sphere` or `ellipsoid`."""
+    size: Float[np.ndarray, "3"]
+    """As MuJoCo counts it: radius and half length (along z), or half sizes; metres."""
+    T_link_shape: Float[np.ndarray, "4 4"]
+    rgba: Float[np.ndarray, "4"]
+
+
+class Figure:
+    """The arms of a robot, on their mounts in its base.
+
+    `spec`, a `mujoco.MjSpec`, may hold more, which is compiled along: a floor, lights, cameras.
+    """
+
+    def __init__(self, robot: Embodiment, spec: Any = None) -> None:
+        spec = mujoco.MjSpec() if spec is None else spec
+        for arm in robot.arms:
+            half = arm.yaw_base_mount / 2
+            frame = spec.worldbody.add_frame(
+                pos=arm.position_base_mount, quat=(np.cos(half), 0, 0, np.sin(half))
+            )
+            spec.attach(mujoco.MjSpec.from_string(arm.xml), prefix=f"{arm.side}/", frame=frame)
+        self.robot = robot
+        self.model = spec.compile()
+        self.data = mujoco.MjData(self.model)
+        self._set = {
+            arm.side: [
+                int(self.model.joint(f"{arm.side}/{name}").qposadr[0])
+                for name in (*arm.joints, *arm.gripper.joints)
+            ]
+            for arm in robot.arms
+        }
+        self._driven = self._driven_joints({a for part in self._set.values() for a in part})
+        self.move(home(robot))
+
+    def move(self, joints: Float[np.ndarray, "16"]) -> None:
+        """Stand with these joints (radians, openings); they may not be NaN."""
+        qpos = self.data.qpos
+        for arm in self.robot.arms:
+            values = joints[JOINTS[f"joints/{arm.side}"]]
+            shut, open_ = np.array(arm.gripper.shut), np.array(arm.gripper.open)
+            fingers = shut + np.clip(values[-1], 0, 1) * (open_ - shut)
+            qpos[self._set[arm.side]] = [*values[: arm.dof], *fingers]
+        for follower, leader, polynomial in self._driven:
+            qpos[follower] = np.polynomial.polynomial.polyval(qpos[leader], polynomial)
+        mujoco.mj_kinematics(self.model, self.data)
+
+    @cached_property
+    def links(self) -> tuple[str, ...]:
+        """Names of the bodies that can be seen, such as `left/link3`."""
+        return tuple(self.model.body(i).name for i in self._bodies)
+
+    @cached_property
+    def shapes(self) -> tuple[tuple[Shape, ...], ...]:
+        """What each link is made of."""
+        return tuple(
+            tuple(self._shape(g) for g in self._geoms if self.model.geom_bodyid[g] == body)
+            for body in self._bodies
+        )
+
+    def link_poses(self, joints: Float[np.ndarray, "t 16"]) -> Float[np.ndarray, "t link 4 4"]:
+        """Pose of every link in the robot's base."""
+        T = np.zeros((len(joints), len(self._bodies), 4, 4))
+        T[..., 3, 3] = 1
+        for step, values in enumerate(joints):
+            self.move(values)
+            T[step, :, :3, :3] = self.data.xmat[self._bodies].reshape(-1, 3, 3)
+            T[step, :, :3, 3] = self.data.xpos[self._bodies]
+        return T
+
+    def extent(self, joints: Float[np.ndarray, "t 16"]) -> Float[np.ndarray, "n 3"]:
+        """Corners of boxes round all shapes, in the base, at each of these steps."""
+        boxes = self.model.geom_aabb[self._geoms]
+        corners = boxes[:, None, :3] + _CORNERS * boxes[:, None, 3:]
+        places = []
+        for values in joints:
+            self.move(values)
+            R = self.data.geom_xmat[self._geoms].reshape(-1, 1, 3, 3)
+            p = self.data.geom_xpos[self._geoms][:, None]
+            places.append((R @ corners[..., None])[..., 0] + p)
+        return np.concatenate(places).reshape(-1, 3)
+
+    def geoms_of(self, side: str) -> list[int]:
+        """Numbers of one arm's visible geoms in the model."""
+        body = self.model.geom_bodyid
+        return [g for g in self._geoms if self.model.body(body[g]).name.startswith(f"{side}/")]
+
+    @cached_property
+    def _geoms(self) -> list[int]:
+        model = self.model
+        seen = (model.geom_rgba[:, 3] > 0) & (model.geom_group != HIDDEN_GROUP)
+        return [int(g) for g in np.flatnonzero(seen & (model.geom_bodyid != 0))]
+
+    @cached_property
+    def _bodies(self) -> list[int]:
+        return sorted({int(self.model.geom_bodyid[g]) for g in self._geoms})
+
+    def _shape(self, geom: int) -> Shape:
+        model = self.model
+        T = se3.pose(so3.matrix_from_quaternion(model.geom_quat[geom]), model.geom_pos[geom])
+        size = model.geom_size[geom].copy()
+        kind = mujoco.mjtGeom(model.geom_type[geom]).name.removeprefix("mjGEOM_").lower()
+        if kind not in _KINDS:
+            # A mesh of a user's model is shown by the box round it.
+            kind, size = "box", model.geom_aabb[geom, 3:].copy()
+            T[:3, 3] = se3.transform(T, model.geom_aabb[geom, :3])
+        return Shape(kind, size, T, model.geom_rgba[geom].astype(float))
+
+    def _driven_joints(self, given: set[int]) -> list[tuple[int, int, np.ndarray]]:
+        """Joints that are not set but follow another one: address, the other's, polynomial."""
+        model, driven = self.model, []
+        for i in range(model.neq):
+            if model.eq_type[i] != mujoco.mjtEq.mjEQ_JOINT or model.eq_obj2id[i] < 0:
+                continue
+            follower = int(model.jnt_qposadr[model.eq_obj1id[i]])
+            if follower not in given:
+                leader = int(model.jnt_qposadr[model.eq_obj2id[i]])
+                driven.append((follower, leader, model.eq_data[i, :5].copy()))
+        return driven
+
+
+def home(robot: Embodiment) -> Float[np.ndarray, "16"]:
+    """Every arm at home, its gripper open; joints that an arm lacks are NaN."""
+    joints = np.full(JOINTS.dim, np.nan)
+    for arm in robot.arms:
+        part = joints[JOINTS[f"joints/{arm.side}"]]
+        part[: arm.dof], part[-1] = arm.home, 1.0
+    return joints
+
+
+def held(motion: Motion, robot: Embodiment) -> Float[np.ndarray, "t 16"]:
+    """A robot's joints, standing where they last were while they are unknown.
+
+    Before an arm has been anywhere it stands at home.
+    """
+    joints = motion["joints"].astype(float)
+    for side, arm in zip(SIDES, robot.arms, strict=True):
+        part = joints[:, JOINTS[f"joints/{side}"]]
+        known = np.isfinite(part[:, [*range(arm.dof), -1]]).all(axis=-1)
+        at = np.maximum.accumulate(np.where(known, np.arange(len(part)), -1))
+        there = part[np.maximum(at, 0)]
+        part[:] = np.where((at < 0)[:, None], home(robot)[JOINTS[f"joints/{side}"]], there)
+    return joints
