@@ -14,7 +14,7 @@ from mivla.kinematics.trace import Term, Trace, cross
 def run(trace: Trace, **values) -> dict:
     """The variables after the trace's lines ran on numbers."""
     scope = {name: value for value, name in trace.constants.items()} | values
-    exec("\n".join(trace.lines), {"abs": abs, "max": max}, scope)
+    exec("\n".join(trace.lines), {"abs": abs, "max": max, "np": np}, scope)
     return scope
 
 

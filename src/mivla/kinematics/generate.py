@@ -1,26 +1,35 @@
 """The inverse-kinematics program of one arm, as Python source for numba.
 
-Trajectories are lanes and time is the scan. Numbers of a block of lanes lie row by row in one flat
-array, so that the compiler turns each loop over lanes into vector instructions: such a loop holds
-straight-line code alone, without branches or calls.
+Trajectories are lanes and time is the scan. Sixteen lanes are a group, the longest vector of
+float32; a group's numbers lie row by row in one flat array, so that the compiler turns each loop
+over lanes into vector instructions: such a loop holds straight-line code alone, without branches
+or calls. Groups do not meet, so a lane gets the same bits whoever its neighbours are.
 
 One iteration is Levenberg–Marquardt on position and orientation error (orientation weighed by a
 length). Its damping grows with the error (Sugihara 2011) and tenfold whenever an iteration made
 things worse, in which case the lane goes back to its best joints. A joint that stands at a limit
 and is pushed outwards is held there (a projected Newton step), steps are clamped, and joints are
-clipped to their limits. Each step starts from the joints of the step before, moved on by their
-last change, and iterates until no lane of its block moves or improves.
+clipped to their limits. Each step starts from the joints of the steps before, moved on along the
+line or parabola through them (whichever foretold the last step better), and iterates until no lane
+of its group moves or improves.
+
+An arm of more than six joints takes the shortest of the steps that help. A joint near a limit is
+nudged inwards before each step, and the tool brought back by such a shortest step: what is left of
+the nudge moves the tool nowhere.
 """
 
 import numpy as np
 
 from mivla.kinematics.chain import Chain
+from mivla.kinematics.template import PROGRAM
 from mivla.kinematics.trace import Number, Term, Trace, cross, dot
 
-WIDTH = 64
-"""Lanes in a block, at most."""
-PAD = 16
-"""Blocks are filled up to a multiple of this, the longest vector of float32."""
+LANES = 16
+"""Lanes in a group: the longest vector of float32."""
+JUMP_RAD = 0.5
+"""A step in which some joint moves more than this is a jump."""
+TRIES = 16
+"""Parts of the library of starts: the nearest start of each part is tried."""
 
 DAMPING = 1e-6
 DAMPING_PER_ERROR = 0.05
@@ -29,34 +38,49 @@ MOVED_RAD = 2e-3
 """A Newton step longer than this is followed by another: its remainder is its square."""
 STALLED_RAD = 1e-4
 CLOSE_M = 5e-5
-"""Above this error a lane goes on unless its steps have become shorter than STALLED_RAD."""
+"""Where a step leaves more than this, a lane goes on until its steps are below STALLED_RAD."""
 PREDICTABLE_RAD = 0.15
 """A change per step longer than this says nothing about the next step."""
+NUDGE_WITHIN_RAD = 0.3
+NUDGE_RAD = 0.01
+"""A redundant arm's joint is nudged off its limit by this much at the limit, less towards the
+edge of the zone."""
+RIGID = 0.03
+"""A rotation whose columns are off by more than this, in length, angle or hand, is none."""
+FARTHEST_M = 1e6
+"""Positions are clipped here before they become float32."""
+START_ROTATION_WEIGHT_M = 0.15
+"""How many metres a radian is worth when the nearest start is looked for."""
 
 
 def source(chain: Chain) -> str:
-    """Source of a module with `run`, for the arm from its mount to its tool (any base)."""
-    shift = quarter_turns(chain) * (np.pi / 2)
+    """Source of a module with `run` and `cold`, for the arm from its mount to its tool."""
     rows = _Rows(chain.dof)
-    step, check = _step(chain, rows), _check(chain, rows)
+    traces = {
+        "place": _place(rows),
+        "ready": _ready(chain, rows),
+        "step": _step(chain, rows),
+        "settle": _settle(chain, rows),
+        "check": _check(chain, rows),
+        "nearest": _nearest(rows),
+    }
     constants = [
         f"{name} = {trace.real}({value!r})"
-        for trace in (step, check)
+        for trace in traces.values()
         for value, name in trace.constants.items()
     ]
-    return _PROGRAM.format(
+    return PROGRAM.format(
         name=chain.name,
         dof=chain.dof,
-        width=WIDTH,
-        pad=PAD,
+        lanes=LANES,
+        tries=TRIES,
+        jump=JUMP_RAD,
         constants="\n".join(constants),
-        shift=tuple(shift.tolist()),
+        shift=tuple((quarter_turns(chain) * (np.pi / 2)).tolist()),
         low=tuple(chain.low.tolist()),
         high=tuple(chain.high.tolist()),
-        predictable=PREDICTABLE_RAD,
-        step="\n        ".join(step.lines),
-        check="\n        ".join(check.lines),
-        **rows.__dict__,
+        **{name: "\n        ".join(trace.lines) for name, trace in traces.items()},
+        **{f"r_{name}": row for name, row in rows.__dict__.items()},
     )
 
 
@@ -70,23 +94,42 @@ def quarter_turns(chain: Chain) -> np.ndarray:
 
 
 class _Rows:
-    """Which row of the block holds what: float32 rows, then float64 rows (`d_`)."""
+    """Which row of a group holds what: working rows `w`, targets `g` and answers `o`."""
 
     def __init__(self, dof: int):
-        self.joint, self.best, self.before, self.velocity = 0, dof, 2 * dof, 3 * dof
-        self.target = 4 * dof
-        self.live, self.caution, self.least, self.lag = range(4 * dof + 12, 4 * dof + 16)
-        self.count = 4 * dof + 16
-        self.d_joint, self.d_target = 0, dof
-        self.d_position, self.d_rotation, self.d_count = dof + 12, dof + 13, dof + 14
+        # What a lane takes from step to step, and from one call to the next.
+        self.joint, self.velocity, self.bend = 0, dof, 2 * dof
+        self.bent, self.started, self.lost, self.wait, self.state = range(3 * dof, 3 * dof + 5)
+        # What lives for one step.
+        self.best, self.before = self.state, self.state + dof
+        self.target = self.state + 2 * dof
+        self.live, self.caution, self.least, self.lag, self.change, self.count = range(
+            self.target + 12, self.target + 18
+        )
+        # float64: the target's T[:3, :4] row by row, and whether there is one.
+        self.g_live, self.g_count = 12, 13
+        # float64: the answer; truths are 0 or 1.
+        self.o_joint = 0
+        self.o_position, self.o_rotation, self.o_converged, self.o_jumped, self.o_due = range(
+            dof, dof + 5
+        )
+        self.o_count = dof + 5
 
 
 def _load(trace: Trace, array: str, row: int) -> Term:
-    return trace.assign(f"{array}[{row * WIDTH} + l]")
+    value = f"{array}[{row * LANES} + l]"
+    # Working rows are float32; float64 code widens them.
+    return trace.assign(
+        f"np.float64({value})" if array == "w" and trace.real.endswith("64") else value
+    )
 
 
 def _store(trace: Trace, array: str, row: int, value: Number) -> None:
-    trace.lines.append(f"{array}[{row * WIDTH} + l] = {trace.text(value)}")
+    trace.lines.append(f"{array}[{row * LANES} + l] = {trace.text(value)}")
+
+
+def _when(trace: Trace, condition: str) -> Term:
+    return trace.assign(f"{trace.text(1.0)} if {condition} else {trace.text(0.0)}")
 
 
 def _joints(trace: Trace, chain: Chain, y: list[Term]) -> list[tuple[Number, Number]]:
@@ -164,14 +207,11 @@ def _difference(
 
 
 def _step(chain: Chain, rows: _Rows) -> Trace:
-    """One iteration for one lane `l` of the block `w`, with `weight`, `clamp` and `lagging`."""
+    """One iteration for one lane `l` of the group `w`, with `weight` and `clamp`."""
     trace = Trace("S", "np.float32")
     dof = chain.dof
     text = trace.text
     weight, clamp = Term(trace, "weight"), Term(trace, "clamp")
-
-    def when(condition: str) -> Term:
-        return trace.assign(f"{text(1.0)} if {condition} else {text(0.0)}")
 
     y = [_load(trace, "w", rows.joint + i) for i in range(dof)]
     columns, p, axes, origins = _forward(chain, _joints(trace, chain, y))
@@ -195,7 +235,7 @@ def _step(chain: Chain, rows: _Rows) -> Trace:
     live = _load(trace, "w", rows.live) * _load(trace, "w", rows.lag)
     least, caution = _load(trace, "w", rows.least), _load(trace, "w", rows.caution)
     best = [_load(trace, "w", rows.best + i) for i in range(dof)]
-    worse = live * when(f"{text(error)} > {text(least + 1e-9)}")
+    worse = live * _when(trace, f"{text(error)} > {text(least + 1e-9)}")
     better = 1.0 - worse
     damping = trace.assign(
         f"({text(DAMPING)} + {text(DAMPING_PER_ERROR)} * {text(error)}) * {text(caution)}"
@@ -205,13 +245,24 @@ def _step(chain: Chain, rows: _Rows) -> Trace:
     gradient, free = [], []
     for i in range(dof):
         g = dot(jacobian[i], residual)
-        below = when(f"{text(y[i])} <= {text(low[i] + 1e-6)}") * when(f"{text(g)} < {text(0.0)}")
-        above = when(f"{text(y[i])} >= {text(high[i] - 1e-6)}") * when(f"{text(g)} > {text(0.0)}")
+        outwards = (
+            _when(trace, f"{text(g)} < {text(0.0)}"),
+            _when(trace, f"{text(g)} > {text(0.0)}"),
+        )
+        below = _when(trace, f"{text(y[i])} <= {text(low[i] + 1e-6)}") * outwards[0]
+        above = _when(trace, f"{text(y[i])} >= {text(high[i] - 1e-6)}") * outwards[1]
         free.append(1.0 - below - above)
         gradient.append(g * free[i])
     held = [[a * free[i] for a in jacobian[i]] for i in range(dof)]
-    normal = {(i, j): dot(held[i], held[j]) for i in range(dof) for j in range(i + 1)}
-    step = _solved(trace, normal, damping, gradient)
+    if dof <= 6:
+        normal = {(i, j): dot(held[i], held[j]) for i in range(dof) for j in range(i + 1)}
+        step = _solved(trace, normal, damping, gradient)
+    else:
+        # The same step by the smaller system, which a redundant arm does not make singular.
+        across = [[column[k] for column in held] for k in range(6)]
+        normal = {(i, j): dot(across[i], across[j]) for i in range(6) for j in range(i + 1)}
+        pull = _solved(trace, normal, damping, residual)
+        step = [dot(held[i], pull) for i in range(dof)]
 
     largest = f"abs({text(step[0])})"
     for value in step[1:]:
@@ -228,14 +279,124 @@ def _step(chain: Chain, rows: _Rows) -> Trace:
     eased = trace.assign(f"max({text(caution * 0.3)}, {text(1.0)})")
     _store(trace, "w", rows.caution, caution * 10.0 * worse + eased * better)
 
-    crawling = when(f"{text(error)} > {text(CLOSE_M**2)}") * when(
-        f"{text(longest)} > {text(STALLED_RAD)}"
+    # What the step is not going to take away, if the arm were as straight as its Jacobian.
+    left = error - dot(gradient, step)
+    crawling = _when(trace, f"{text(left)} > {text(CLOSE_M**2)}") * _when(
+        trace, f"{text(longest)} > {text(STALLED_RAD)}"
     )
-    moving = when(f"{text(longest)} > {text(MOVED_RAD)}")
+    moving = _when(trace, f"{text(longest)} > {text(MOVED_RAD)}")
     going = trace.assign(f"max({text(worse)}, max({text(moving)}, {text(crawling)}))")
-    lag = going * live
-    _store(trace, "w", rows.lag, lag)
-    trace.lines.append(f"lagging += {text(lag)}")
+    _store(trace, "w", rows.lag, going * live)
+    return trace
+
+
+def _place(rows: _Rows) -> Trace:
+    """Lane `l` of the targets `g`: from the base to the mount, and whether there is a pose.
+
+    Poses of the mount come as `m00` to `m23`. What is known but not rigid is counted in `bad`.
+    """
+    trace = Trace("P", "np.float64")
+    columns, p = _target(trace, "g", 0)
+    total: Number = 0.0
+    for value in [*columns[0], *columns[1], *columns[2], *p]:
+        total = total + trace.assign(f"abs({trace.text(value)})")
+    # Not true of NaN either.
+    live = _when(trace, f"{trace.text(total)} < {trace.text(1e300)}")
+    off: Number = 0.0
+    third = cross(columns[0], columns[1])
+    for error in (
+        dot(columns[0], columns[0]) - 1.0,
+        dot(columns[1], columns[1]) - 1.0,
+        dot(columns[0], columns[1]),
+        *(a - b for a, b in zip(third, columns[2], strict=True)),
+    ):
+        off = off + trace.assign(f"abs({trace.text(error)})")
+    trace.lines.append(
+        f"bad += {trace.text(live)} if {trace.text(off)} > {trace.text(RIGID)} else 0.0"
+    )
+    mount = [[Term(trace, f"m{r}{c}") for c in range(4)] for r in range(3)]
+    from_mount = [a - mount[r][3] for r, a in enumerate(p)]
+    for r in range(3):
+        # Row r of the mount's inverse is column r of its rotation.
+        axis: list[Number] = [mount[k][r] for k in range(3)]
+        for c, vector in enumerate([*columns, from_mount]):
+            value = trace.text(dot(axis, vector))
+            known = f"{value} if {trace.text(live)} > 0.0 else 0.0"
+            _store(trace, "g", 4 * r + c, trace.assign(known))
+    _store(trace, "g", rows.g_live, live)
+    return trace
+
+
+def _ready(chain: Chain, rows: _Rows) -> Trace:
+    """Lane `l` of the group `w` before a step: its target from `g`, and joints to start from."""
+    trace = Trace("R", "np.float32")
+    text = trace.text
+    low, high = _shifted_limits(chain)
+    for k in range(12):
+        value = f"np.float32(g[{k * LANES} + l])"
+        if k % 4 == 3:
+            value = f"min(max({value}, {text(-FARTHEST_M)}), {text(FARTHEST_M)})"
+        trace.lines.append(f"w[{(rows.target + k) * LANES} + l] = {value}")
+    live = trace.assign(f"np.float32(g[{rows.g_live * LANES} + l])")
+    y = [_load(trace, "w", rows.joint + i) for i in range(chain.dof)]
+    velocity = [_load(trace, "w", rows.velocity + i) for i in range(chain.dof)]
+    bend = [_load(trace, "w", rows.bend + i) for i in range(chain.dof)]
+    bent = _load(trace, "w", rows.bent)
+    for i in range(chain.dof):
+        ahead = velocity[i] + bend[i] * bent
+        if chain.dof > 6:
+            ahead = ahead + _nudge(trace, y[i], low[i], high[i])
+        moved = text(y[i] + ahead * live)
+        start = trace.assign(f"min(max({moved}, {text(low[i])}), {text(high[i])})")
+        _store(trace, "w", rows.before + i, y[i])
+        _store(trace, "w", rows.joint + i, start)
+        _store(trace, "w", rows.best + i, start)
+    _store(trace, "w", rows.live, live)
+    _store(trace, "w", rows.caution, 1.0)
+    _store(trace, "w", rows.least, 1e30)
+    _store(trace, "w", rows.lag, 1.0)
+    return trace
+
+
+def _nudge(trace: Trace, y: Term, low: float, high: float) -> Number:
+    """How far a joint near a limit is moved off it before a step."""
+    text = trace.text
+    zone = min(NUDGE_WITHIN_RAD, 0.2 * (high - low))
+    above_low = trace.assign(f"max({text(low + zone)} - {text(y)}, {text(0.0)})")
+    below_high = trace.assign(f"max({text(y)} - {text(high - zone)}, {text(0.0)})")
+    return (above_low - below_high) * (NUDGE_RAD / zone)
+
+
+def _settle(chain: Chain, rows: _Rows) -> Trace:
+    """Lane `l` of the group `w` after a step: its joints, and how the next will be foretold."""
+    trace = Trace("T", "np.float32")
+    text = trace.text
+    live, lag = _load(trace, "w", rows.live), _load(trace, "w", rows.lag)
+    change, line, parabola, bend = [], [], [], []
+    largest = line_off = parabola_off = text(0.0)
+    for i in range(chain.dof):
+        # A lane that ran out of iterations stands at its best joints.
+        newest, best = _load(trace, "w", rows.joint + i), _load(trace, "w", rows.best + i)
+        y = newest + (best - newest) * lag
+        before = _load(trace, "w", rows.before + i)
+        velocity = _load(trace, "w", rows.velocity + i)
+        change.append(y - before)
+        bend.append(change[i] - velocity)
+        line.append(bend[i])
+        parabola.append(bend[i] - _load(trace, "w", rows.bend + i))
+        _store(trace, "w", rows.joint + i, y)
+        largest = f"max({largest}, abs({text(change[i])}))"
+        line_off = f"max({line_off}, abs({text(line[i])}))"
+        parabola_off = f"max({parabola_off}, abs({text(parabola[i])}))"
+    largest = trace.assign(largest)
+    line_off, parabola_off = trace.assign(line_off), trace.assign(parabola_off)
+    known = live * (1.0 - lag) * _when(trace, f"{text(largest)} <= {text(PREDICTABLE_RAD)}")
+    bent = known * _when(trace, f"{text(parabola_off)} < {text(line_off)}")
+    for i in range(chain.dof):
+        _store(trace, "w", rows.velocity + i, change[i] * known)
+        _store(trace, "w", rows.bend + i, bend[i] * known)
+    _store(trace, "w", rows.bent, bent)
+    _store(trace, "w", rows.change, largest * live)
     return trace
 
 
@@ -272,145 +433,110 @@ def _solved(trace: Trace, normal: dict, damping: Number, right: list[Number]) ->
 
 
 def _check(chain: Chain, rows: _Rows) -> Trace:
-    """Squared position error and squared chord of one lane `l` of the float64 block `d`."""
+    """Lane `l` of the answers `o`: joints of the group `w` and their errors, in float64.
+
+    `position_tolerance` and `rotation_tolerance` decide what is converged, `patience` after how
+    many steps that are not a lane is due for another configuration.
+    """
     trace = Trace("C", "np.float64")
+    text = trace.text
     shift = quarter_turns(chain) * (np.pi / 2)
-    y = [_load(trace, "d", rows.d_joint + i) - float(shift[i]) for i in range(chain.dof)]
+    q = [
+        trace.assign(
+            f"min(max({text(_load(trace, 'w', rows.joint + i) + float(shift[i]))}, "
+            f"{text(chain.low[i])}), {text(chain.high[i])})"
+        )
+        for i in range(chain.dof)
+    ]
+    y = [a - float(b) for a, b in zip(q, shift, strict=True)]
     columns, p, _, _ = _forward(chain, _joints(trace, chain, y))  # pyright: ignore[reportArgumentType]
-    goal, at = _target(trace, "d", rows.d_target)
-    position = [a - b for a, b in zip(at, p, strict=True)]
+    goal, at = _target(trace, "g", 0)
+    apart = [a - b for a, b in zip(at, p, strict=True)]
     # |R − R_goal|² is twice the squared chord.
     turned: Number = 0.0
     for mine, theirs in zip(columns, goal, strict=True):
-        apart = [a - b for a, b in zip(mine, theirs, strict=True)]
-        turned = turned + dot(apart, apart)
-    _store(trace, "d", rows.d_position, dot(position, position))
-    _store(trace, "d", rows.d_rotation, 0.5 * turned)
+        difference = [a - b for a, b in zip(mine, theirs, strict=True)]
+        turned = turned + dot(difference, difference)
+    position = trace.assign(f"math.sqrt({text(dot(apart, apart))})")
+    rotation = _angle(trace, turned * 0.125)
+
+    live = _load(trace, "g", rows.g_live)
+    close = _when(trace, f"{text(position)} <= position_tolerance")
+    aligned = _when(trace, f"{text(rotation)} <= rotation_tolerance")
+    converged = live * close * aligned
+    started = _load(trace, "w", rows.started)
+    lost, wait = _load(trace, "w", rows.lost), _load(trace, "w", rows.wait)
+    change = _load(trace, "w", rows.change)
+    # A hair less: `change` is float32.
+    leap = _when(trace, f"{text(change)} > {text(JUMP_RAD - 1e-6)}")
+    # A step without a target neither loses a lane nor finds it.
+    astray = live * (1.0 - converged)
+    now_lost = (lost + astray) * (1.0 - converged)
+    due = trace.assign(f"{text(astray)} if {text(now_lost)} >= {text(wait)} else {text(0.0)}")
+    for i in range(chain.dof):
+        _store(trace, "o", rows.o_joint + i, q[i])
+    for row, value in ((rows.o_position, position), (rows.o_rotation, rotation)):
+        known = f"{text(value)} if {text(live)} > {text(0.0)} else np.nan"
+        trace.lines.append(f"o[{row * LANES} + l] = {known}")
+    _store(trace, "o", rows.o_converged, converged)
+    _store(trace, "o", rows.o_jumped, leap * started)
+    _store(trace, "o", rows.o_due, due)
+    trace.lines.append(f"overdue += {text(due)}")
+    _store(trace, "w", rows.started, trace.assign(f"max({text(started)}, {text(live)})"))
+    _store(trace, "w", rows.lost, now_lost)
+    patient = f"{text(wait)} if {text(now_lost)} > {text(0.0)} else patience"
+    _store(trace, "w", rows.wait, trace.assign(patient))
     return trace
 
 
-_PROGRAM = '''\
-"""Inverse kinematics of {name}. Generated; do not edit."""
-
-import math
-
-import numpy as np
-from numba import njit
-
-DOF = {dof}
-WIDTH = {width}
-PAD = {pad}
-SHIFT = {shift}
-LOW = {low}
-HIGH = {high}
-ZERO = np.float32(0)
-ONE = np.float32(1)
-{constants}
+def _angle(trace: Trace, square: Number) -> Number:
+    """Twice the arc sine of the root of `square`: no branch and no library call."""
+    text = trace.text
+    square = trace.assign(f"min({text(square)}, {text(1.0)})")
+    small = trace.assign(f"{text(square)} <= {text(0.25)}")
+    root = trace.assign(f"math.sqrt({text(square)})")
+    reduced = trace.assign(f"{text(square)} if {text(small)} else {text(0.5 - 0.5 * root)}")
+    value: Number = float(_ARC_SINE[-1])
+    for coefficient in _ARC_SINE[-2::-1]:
+        value = value * reduced + float(coefficient)
+    angle = trace.assign(f"math.sqrt({text(reduced)})") * value
+    narrow, wide = text(2.0 * angle), text(np.pi - 4.0 * angle)
+    return trace.assign(f"{narrow} if {text(small)} else {wide}")
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def step(w, n, weight, clamp):
-    lagging = ZERO
-    for l in range(n):
-        {step}
-    return lagging
+def _fit_arc_sine(terms: int) -> np.ndarray:
+    """Coefficients in x² of asin(x)/x up to x = 1/2, interpolated at Chebyshev points."""
+    square = 0.125 * (np.cos(np.pi * (np.arange(terms) + 0.5) / terms) + 1)
+    x = np.sqrt(square)
+    return np.linalg.solve(np.vander(square, terms, increasing=True), np.arcsin(x) / x)
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def check(d, n):
-    for l in range(n):
-        {check}
+_ARC_SINE = _fit_arc_sine(10)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def load(T, t, first, count, n, mount, w, d):
-    for l in range(n):
-        lane = first + (l if l < count else 0)
-        pose = T[lane, t]
-        total = 0.0
-        for r in range(3):
-            for c in range(4):
-                total += pose[r, c]
-        if math.isfinite(total):
-            w[{live} * WIDTH + l] = ONE
-            x, y, z = pose[0, 3] - mount[0, 3], pose[1, 3] - mount[1, 3], pose[2, 3] - mount[2, 3]
-            for r in range(3):
-                a, b, g = mount[0, r], mount[1, r], mount[2, r]
-                for c in range(3):
-                    value = a * pose[0, c] + b * pose[1, c] + g * pose[2, c]
-                    d[({d_target} + 4 * r + c) * WIDTH + l] = value
-                    w[({target} + 4 * r + c) * WIDTH + l] = value
-                value = a * x + b * y + g * z
-                d[({d_target} + 4 * r + 3) * WIDTH + l] = value
-                w[({target} + 4 * r + 3) * WIDTH + l] = value
-        else:
-            w[{live} * WIDTH + l] = ZERO
+def start_features(T_mount_tool: np.ndarray) -> np.ndarray:
+    """What `nearest` knows of each start: a row of 12 factors of the target, and a constant.
+
+    Their sum is the squared distance of the target from the start's tool, less a part that all
+    starts share.
+    """
+    weight = np.full((3, 4), START_ROTATION_WEIGHT_M**2)
+    weight[:, 3] = 1.0
+    pose = T_mount_tool[:, :3]
+    constant = (weight * pose**2).sum(axis=(1, 2))
+    factors = (-2.0 * weight * pose).reshape(-1, 12)
+    return np.concatenate([factors, constant[:, None]], axis=1).astype(np.float32)
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def predict(w, n):
-    for i in range(DOF):
-        low, high = np.float32(LOW[i] - SHIFT[i]), np.float32(HIGH[i] - SHIFT[i])
-        for l in range(n):
-            y = w[({joint} + i) * WIDTH + l]
-            w[({before} + i) * WIDTH + l] = y
-            moved = y + w[({velocity} + i) * WIDTH + l] * w[{live} * WIDTH + l]
-            y = min(max(moved, low), high)
-            w[({joint} + i) * WIDTH + l] = y
-            w[({best} + i) * WIDTH + l] = y
-    for l in range(n):
-        w[{caution} * WIDTH + l] = ONE
-        w[{least} * WIDTH + l] = np.float32(1e30)
-        w[{lag} * WIDTH + l] = ONE
-
-
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def settle(w, d, n):
-    for l in range(n):
-        w[{least} * WIDTH + l] = ZERO
-    for i in range(DOF):
-        for l in range(n):
-            lag = w[{lag} * WIDTH + l]
-            y = w[({joint} + i) * WIDTH + l] * (ONE - lag) + w[({best} + i) * WIDTH + l] * lag
-            change = y - w[({before} + i) * WIDTH + l]
-            w[({joint} + i) * WIDTH + l] = y
-            w[({velocity} + i) * WIDTH + l] = change * (ONE - lag) * w[{live} * WIDTH + l]
-            w[{least} * WIDTH + l] = max(w[{least} * WIDTH + l], abs(change))
-            q = np.float64(y) + SHIFT[i]
-            d[({d_joint} + i) * WIDTH + l] = min(max(q, LOW[i]), HIGH[i])
-    for i in range(DOF):
-        for l in range(n):
-            if w[{least} * WIDTH + l] > np.float32({predictable}):
-                w[({velocity} + i) * WIDTH + l] = ZERO
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def run(T, q_start, mount, first, count, weight, clamp, iterations, q, position, rotation):
-    n = (count + PAD - 1) // PAD * PAD
-    w = np.zeros({count} * WIDTH, np.float32)
-    d = np.zeros({d_count} * WIDTH, np.float64)
-    for l in range(n):
-        lane = first + (l if l < count else 0)
-        for i in range(DOF):
-            start = min(max(q_start[lane, i], LOW[i]), HIGH[i])
-            w[({joint} + i) * WIDTH + l] = start - SHIFT[i]
-    for t in range(T.shape[1]):
-        load(T, t, first, count, n, mount, w, d)
-        predict(w, n)
-        for _ in range(iterations):
-            if step(w, n, weight, clamp) == ZERO:
-                break
-        settle(w, d, n)
-        check(d, n)
-        for l in range(count):
-            lane = first + l
-            for i in range(DOF):
-                q[lane, t, i] = d[({d_joint} + i) * WIDTH + l]
-            if w[{live} * WIDTH + l] > ZERO:
-                position[lane, t] = math.sqrt(d[{d_position} * WIDTH + l])
-                chord = math.sqrt(d[{d_rotation} * WIDTH + l])
-                rotation[lane, t] = 2 * math.asin(min(1.0, 0.5 * chord))
-            else:
-                position[lane, t] = math.nan
-                rotation[lane, t] = math.nan
-'''
+def _nearest(rows: _Rows) -> Trace:
+    """Lane `l` of `near` and `which`: the least distance so far, against start `j`."""
+    trace = Trace("N", "np.float32")
+    distance: Number = trace.assign("a12")
+    for k in range(12):
+        distance = distance + Term(trace, f"a{k}") * _load(trace, "w", rows.target + k)
+    least = trace.assign("near[k + l]")
+    trace.lines.append(
+        f"which[k + l] = j if {trace.text(distance)} < {least.name} else which[k + l]"
+    )
+    trace.lines.append(f"near[k + l] = min({trace.text(distance)}, {least.name})")
+    return trace

@@ -1,6 +1,7 @@
 """Inverse kinematics: joints that put the tool where it should be, within limits."""
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -12,12 +13,15 @@ from jaxtyping import Bool, Float
 from mivla import MivlaError
 from mivla.kinematics.chain import Chain, forward
 from mivla.kinematics.compiled import program
-from mivla.kinematics.generate import PAD, WIDTH
+from mivla.kinematics.generate import LANES, quarter_turns
+from mivla.kinematics.starts import start_library
 
 POSITION_TOLERANCE_M = 1e-3
 ROTATION_TOLERANCE_RAD = float(np.deg2rad(0.5))
 STEP_CLAMP_RAD = 0.4
 """The most that any joint moves in one iteration."""
+BLOCK = 64
+"""Lanes that are solved together, at most."""
 THREADS_FROM_FRAMES = 8192
 """Work below this (about a millisecond) is not worth waking threads for."""
 COLD_LIBRARY_LOG2 = 15
@@ -43,6 +47,11 @@ class Solution:
     """Angle from the target, by float64 forward kinematics; NaN where the target is."""
     converged: Bool[np.ndarray, "*b"]
     """Whether both errors are within tolerance; false where the target is missing."""
+    jumped: Bool[np.ndarray, "*b"]
+    """Whether some joint moved more than JUMP_RAD since the step before.
+
+    A lane's first target is not judged: `q_start` is where to look, not where the arm stood.
+    """
 
 
 def solve(
@@ -54,6 +63,8 @@ def solve(
     rotation_tolerance_rad: float = ROTATION_TOLERANCE_RAD,
     rotation_weight_m: float = 0.15,
     iterations: int = 40,
+    restart_after: int = 0,
+    threads: int | None = None,
 ) -> Solution:
     """Joints along trajectories of tool poses in the robot base; each lane is a trajectory.
 
@@ -70,42 +81,85 @@ def solve(
         rotation_tolerance_rad: largest angle of a converged step.
         rotation_weight_m: where a target cannot be reached, how many metres a radian is worth.
         iterations: the most iterations for one step.
+        restart_after: after how many steps without convergence a lane looks for another
+            configuration of the arm that reaches its target, and goes to the nearest (then
+            `jumped`); 0: never, as when an arm is driven.
+        threads: how many to use on large work; None: one per processor that we may run on.
 
     Raises:
-        BadTargets: shapes do not fit, or `q_start` is not finite.
+        BadTargets: shapes do not fit, `q_start` is not finite, or a target is no rigid pose.
     """
-    lanes, steps = _checked(chain, T_base_tool, q_start)
+    _checked(chain, T_base_tool, q_start)
+    settings = _Settings(
+        position_tolerance_m, rotation_tolerance_rad, rotation_weight_m, iterations, restart_after
+    )
+    return _followed(chain, T_base_tool, _state(chain, q_start, settings), settings, threads)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    position_tolerance_m: float
+    rotation_tolerance_rad: float
+    rotation_weight_m: float
+    iterations: int
+    restart_after: int
+
+    @property
+    def patience(self) -> float:
+        """`restart_after`, where never is later than any step."""
+        return float(self.restart_after) if self.restart_after > 0 else np.inf
+
+
+def _state(chain: Chain, q_start: np.ndarray, settings: _Settings) -> np.ndarray:
+    """What lanes take from step to step, before the first one: "lane numbers"."""
+    q = np.clip(q_start, chain.low, chain.high) - quarter_turns(chain) * (np.pi / 2)
+    state = np.zeros((len(q), program(chain).STATE), dtype=np.float32)
+    state[:, : chain.dof] = q
+    state[:, program(chain).WAIT] = settings.patience
+    return state
+
+
+def _followed(
+    chain: Chain,
+    T_base_tool: np.ndarray,
+    state: np.ndarray,
+    settings: _Settings,
+    threads: int | None,
+) -> Solution:
+    """The lanes from `state` on, which becomes that after the last step."""
     T = np.ascontiguousarray(T_base_tool, dtype=np.float64)
-    start = np.ascontiguousarray(q_start, dtype=np.float64)
+    lanes, steps = T.shape[:2]
     q = np.empty((lanes, steps, chain.dof))
     position, rotation = np.empty((2, lanes, steps))
+    converged, jumped = np.empty((2, lanes, steps), dtype=bool)
     run = program(chain).run
+    library, joints = _NO_STARTS if settings.restart_after < 1 else start_library(chain)
 
-    def block(first: int, count: int) -> None:
-        run(
+    def block(first: int, count: int) -> float:
+        return run(
             T,
-            start,
             chain.T_base_mount,
+            state,
             first,
             count,
-            np.float32(rotation_weight_m),
+            np.float32(settings.rotation_weight_m),
             np.float32(STEP_CLAMP_RAD),
-            iterations,
+            settings.iterations,
+            float(settings.position_tolerance_m),
+            float(settings.rotation_tolerance_rad),
+            settings.patience,
+            library,
+            joints,
             q,
             position,
             rotation,
+            converged,
+            jumped,
         )
 
-    width = _block_width(lanes, steps)
-    if lanes <= width:
-        block(0, lanes)
-    else:
-        starts = range(0, lanes, width)
-        list(
-            _threads(os.getpid()).map(lambda first: block(first, min(width, lanes - first)), starts)
-        )
-    converged = (position <= position_tolerance_m) & (rotation <= rotation_tolerance_rad)
-    return Solution(q, position, rotation, converged)
+    if sum(_spread(block, lanes, steps, threads)) > 0:
+        raise BadTargets(_not_rigid(T))
+    return Solution(q, position, rotation, converged, jumped)
 
 
 def solve_cold(
@@ -179,6 +233,7 @@ def _single(chain: Chain, T: np.ndarray, starts: np.ndarray) -> Solution:
         found.position_error_m[:, 0],
         found.rotation_error_rad[:, 0],
         found.converged[:, 0],
+        found.jumped[:, 0],
     )
 
 
@@ -187,7 +242,7 @@ def _better(best: Solution, found: Solution, where: np.ndarray) -> Solution:
     nearer = _cost(found) < _cost(best)[where]
     at = where[nearer]
     merged = {}
-    for name in ("q", "position_error_m", "rotation_error_rad", "converged"):
+    for name in ("q", "position_error_m", "rotation_error_rad", "converged", "jumped"):
         values = getattr(best, name).copy()
         values[at] = getattr(found, name)[nearer]
         merged[name] = values
@@ -199,7 +254,7 @@ def _cost(solution: Solution) -> np.ndarray:
     return position**2 + (solution.rotation_error_rad / ROTATION_TOLERANCE_RAD) ** 2
 
 
-def _checked(chain: Chain, T: np.ndarray, q_start: np.ndarray) -> tuple[int, int]:
+def _checked(chain: Chain, T: np.ndarray, q_start: np.ndarray) -> None:
     if T.ndim != 4 or T.shape[2:] != (4, 4) or q_start.shape != (len(T), chain.dof):
         raise BadTargets(
             f"targets are {T.shape} and the start {q_start.shape}; {chain.name} needs "
@@ -209,18 +264,49 @@ def _checked(chain: Chain, T: np.ndarray, q_start: np.ndarray) -> tuple[int, int
         raise BadTargets(
             "the start has missing joints; give the joints that the arm has before the first step."
         )
-    return T.shape[0], T.shape[1]
 
 
-def _block_width(lanes: int, steps: int) -> int:
-    """Lanes per block: one block for a little work, else a block for every processor."""
-    if lanes * steps < THREADS_FROM_FRAMES:
-        return WIDTH
-    share = -(-lanes // (os.cpu_count() or 1))
-    return min(WIDTH, -(-share // PAD) * PAD)
+def _not_rigid(T: np.ndarray) -> str:
+    """Which of the targets are no poses, in words."""
+    R = T[..., :3, :3]
+    known = np.isfinite(T[..., :3, :]).all(axis=(-2, -1), keepdims=True)
+    R = np.where(known, R, np.eye(3))
+    off = np.abs(R.swapaxes(-1, -2) @ R - np.eye(3)).max(axis=(-2, -1))
+    off = np.maximum(off, np.abs(np.linalg.det(R) - 1))
+    lane, step = np.unravel_index(off.argmax(), off.shape)
+    return (
+        f"targets have rotations that are none: at lane {lane}, step {step} columns are off unit "
+        f"length, right angles or right hand by {off.max():.2g}. Give rotation matrices (no scale, "
+        "no mirror), and NaN where there is no target."
+    )
+
+
+def _spread(
+    block: Callable[[int, int], float], lanes: int, steps: int, threads: int | None
+) -> list[float]:
+    """What `block` returns for all lanes: one block for a little work, else several threads."""
+    workers = threads or _processors()
+    width = BLOCK
+    if lanes * steps >= THREADS_FROM_FRAMES:
+        share = -(-lanes // workers)
+        width = min(BLOCK, -(-share // LANES) * LANES)
+    counts = [(first, min(width, lanes - first)) for first in range(0, lanes, width)]
+    if workers == 1 or len(counts) < 2 or lanes * steps < THREADS_FROM_FRAMES:
+        return [block(*each) for each in counts]
+    return list(_threads(os.getpid(), workers).map(lambda each: block(*each), counts))
+
+
+def _processors() -> int:
+    """How many processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @cache
-def _threads(process: int) -> ThreadPoolExecutor:
+def _threads(process: int, workers: int) -> ThreadPoolExecutor:
     """One pool per process: threads do not survive a fork, as data loaders do it."""
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix=f"kinematics-{process}")
+    return ThreadPoolExecutor(workers, thread_name_prefix=f"kinematics-{process}")
+
+
+_NO_STARTS = np.zeros((0, 13), np.float32), np.zeros((0, 1), np.float32)

@@ -102,6 +102,8 @@ class Trace:
 
     def sine_cosine(self, y: Number, reach: float) -> tuple[Number, Number]:
         """Sine and cosine for |y| ≤ reach, by polynomials: no branch and no library call."""
+        if reach > _WHOLE_TURN_FROM:
+            y, reach = self._within_half_a_turn(y, reach), np.pi
         halvings = max(0, int(np.ceil(np.log2(reach / _POLYNOMIAL_REACH))))
         sine, cosine = _POLYNOMIALS[self.real]
         x = y * 0.5**halvings
@@ -111,6 +113,15 @@ class Trace:
         for _ in range(halvings):
             s, c = 2.0 * (s * c), 1.0 - 2.0 * (s * s)
         return s, c
+
+    def _within_half_a_turn(self, y: Number, reach: float) -> Number:
+        """The number less its whole turns; truncation rounds, because what it cuts is positive."""
+        ample = int(np.ceil(reach / (2 * np.pi))) + 1
+        count = self.text(y * (1 / (2 * np.pi)) + (ample + 0.5))
+        turns = self.assign(f"{self.real}(np.int32({count}))") - float(ample)
+        # In two parts, so that float32 subtracts whole turns without an error of its own.
+        coarse = float(np.float32(2 * np.pi))
+        return y - turns * coarse - turns * (2 * np.pi - coarse)
 
     def _polynomial(self, coefficients: np.ndarray, x: Number) -> Number:
         value: Number = float(coefficients[-1])
@@ -140,6 +151,7 @@ def cross(a: list[Number], b: list[Number]) -> list[Number]:
 
 
 _POLYNOMIAL_REACH = 1.75
+_WHOLE_TURN_FROM = 3.5
 
 
 def _fit(terms: int) -> tuple[np.ndarray, np.ndarray]:
@@ -151,4 +163,4 @@ def _fit(terms: int) -> tuple[np.ndarray, np.ndarray]:
     return np.linalg.solve(powers, np.sin(x) / x), np.linalg.solve(powers, np.cos(x))
 
 
-_POLYNOMIALS = {"np.float32": _fit(6), "np.float64": _fit(10)}
+_POLYNOMIALS = {"np.float32": _fit(6), "np.float64": _fit(8)}
