@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mivla.embodiments import EMBODIMENTS
+from mivla.embodiments import embodiment
 from mivla.episodes import schema
 from mivla.episodes.reader import Dataset
 
@@ -51,7 +51,7 @@ def known(dataset: Dataset, name: str) -> Bool[np.ndarray, "t d"]:
     """Where `action` or `observation.state` is not merely held."""
     if dataset.body is not None:
         kind = "state" if name == schema.STATE else "action"
-        body = EMBODIMENTS[dataset.body]
+        body = embodiment(dataset.body)
         mask = f"{schema.motion_name(body.name, kind, body.own_part)}.valid"
         if mask in dataset.column_names:
             return dataset.column(mask)
@@ -105,7 +105,7 @@ def _values(dataset: Dataset, name: str) -> Iterator[Suspicion]:
     largest = np.zeros(len(names))
     largest[there] = np.nanmax(np.abs(values[:, there]), axis=0)
     grippers = np.array([any(w in n.lower() for w in ("gripper", "opening")) for n in names])
-    person = dataset.body is not None and EMBODIMENTS[dataset.body].is_human
+    person = dataset.body is not None and embodiment(dataset.body).is_human
     if not person:
         turned = (largest > 2 * np.pi) & ~grippers
         if turned.any():

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Int, UInt8
 
 from mivla import MivlaError
-from mivla.embodiments import EMBODIMENTS, Embodiment, embodiment
+from mivla.embodiments import EMBODIMENTS, Embodiment, embodiment, is_known
 from mivla.episodes import columns, files, schema
 from mivla.episodes.files import INFO, WORKSHOP
 from mivla.episodes.record import Episode, Motion
@@ -171,7 +171,7 @@ class Dataset:
     @property
     def body(self) -> str | None:
         """The name of its body, where it is one that is known here."""
-        return self.robot_type if self.robot_type in EMBODIMENTS else None
+        return self.robot_type if self.robot_type and is_known(self.robot_type) else None
 
     @property
     def cameras(self) -> dict[str, tuple[int, int]]:
@@ -401,7 +401,7 @@ class Dataset:
             raise UnknownBody(
                 f"{self.root} is of {self.robot_type or 'an unnamed robot'}, which is not known "
                 f"here. Name the body with `--body`: there are {', '.join(EMBODIMENTS)}; "
-                f"or add it as a file in embodiments/"
+                f"or describe it (docs/add-a-robot.md) and put that folder into $MIVLA_ROBOTS"
             )
         return embodiment(name)
 
