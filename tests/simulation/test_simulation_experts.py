@@ -15,11 +15,13 @@ from mivla.simulation.expert import smoothstep
 # MuJoCo's bindings come without types.
 # pyright: reportAttributeAccessIssue=false
 
-ROBOTS = sorted(body.name for body in EMBODIMENTS.values() if not body.is_human)
+# A LocoMan's arms hang below its trunk: no table stands at its feet.
+AT_A_TABLE = sorted(set(EMBODIMENTS) - {"locoman"})
+ROBOTS = sorted(name for name in AT_A_TABLE if not EMBODIMENTS[name].is_human)
 SHORT = ("click_bell", "move_pillbottle_pad", "grab_roller")
 
 
-@pytest.mark.parametrize("body", sorted(EMBODIMENTS))
+@pytest.mark.parametrize("body", AT_A_TABLE)
 @pytest.mark.parametrize("task", sorted(TASKS))
 def test_the_expert_succeeds_where_no_noise_disturbs_it(task, body):
     with Environment(task, body) as environment:
@@ -112,7 +114,8 @@ def test_labels_and_states_are_within_the_joint_limits(body):
         assert np.all(own[:, angles] >= low - 0.01)
         assert np.all(own[:, angles] <= high + 0.01)
         assert np.all((own[:, openings] >= 0) & (own[:, openings] <= 1))
-        assert np.isnan(motion["joints"][:, [6, 14]]).all()  # six joints
+        sevenths = np.isnan(motion["joints"][:, [6, 14]])
+        assert sevenths.all() if arms[0].dof == 6 else not sevenths.any()
 
 
 @pytest.mark.parametrize("body", ROBOTS)

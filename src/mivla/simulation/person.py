@@ -47,6 +47,7 @@ class Person:
     body = HUMAN
     period_s = 1 / 30
     tremble_s = 0.8
+    disturbed = 12
     cameras = {"head": "head"}
 
     def __init__(self) -> None:

@@ -46,7 +46,10 @@ def demonstrate(
     environment.reset(seed)
     player = environment.player
     disturbance = _Disturbance(
-        np.random.default_rng([seed, 1]), noise, environment.period_s / player.tremble_s
+        np.random.default_rng([seed, 1]),
+        noise,
+        environment.period_s / player.tremble_s,
+        player.disturbed,
     )
     measured, asked = [], []
     images: dict[str, list] = {name: [] for name in player.cameras} if pictures else {}
@@ -98,12 +101,12 @@ def _what_came_next(state: Mapping[str, np.ndarray]) -> dict[str, Float[np.ndarr
 class _Disturbance:
     """An Ornstein–Uhlenbeck process of constant variance."""
 
-    def __init__(self, rng: np.random.Generator, sigma: float, decay: float) -> None:
+    def __init__(self, rng: np.random.Generator, sigma: float, decay: float, size: int) -> None:
         self._rng, self._keep = rng, float(np.exp(-decay))
-        self._sigma, self._value = sigma, np.zeros(12)
+        self._sigma, self._value = sigma, np.zeros(size)
 
-    def next(self) -> Float[np.ndarray, "12"]:
+    def next(self) -> Float[np.ndarray, " disturbed"]:
         """The disturbance of the next command; it starts from none."""
-        fresh = self._rng.normal(0, self._sigma, 12)
+        fresh = self._rng.normal(0, self._sigma, len(self._value))
         self._value = self._keep * self._value + np.sqrt(1 - self._keep**2) * fresh
         return self._value

@@ -30,6 +30,7 @@ class Robot:
 
     def __init__(self, body: Embodiment) -> None:
         self.body = body
+        self.disturbed = sum(arm.dof for arm in body.arms)
         mounts = np.array([arm.position_base_mount for arm in body.arms])
         self.T_world_base = se3.pose(np.eye(3), -mounts.mean(axis=0))
 
@@ -116,7 +117,7 @@ class Robot:
         data.ctrl[self._control_index] = controls
 
     def perturbed(
-        self, own: Float[np.ndarray, " own"], noise: Float[np.ndarray, "12"]
+        self, own: Float[np.ndarray, " own"], noise: Float[np.ndarray, " disturbed"]
     ) -> Float[np.ndarray, " own"]:
         """Every joint is off by its noise, in radians."""
         own = own.copy()

@@ -27,6 +27,8 @@ class Player(Protocol):
     body: Embodiment
     period_s: float
     """Time between two commands."""
+    disturbed: int
+    """How many numbers disturb a command: a robot's joints, or six a hand."""
     tremble_s: float
     """Correlation time of the disturbances with which demonstrations are executed."""
     cameras: dict[str, str]
@@ -65,9 +67,9 @@ class Player(Protocol):
         ...
 
     def perturbed(
-        self, own: Float[np.ndarray, " own"], noise: Float[np.ndarray, "12"]
+        self, own: Float[np.ndarray, " own"], noise: Float[np.ndarray, " disturbed"]
     ) -> Float[np.ndarray, " own"]:
-        """A command that misses by the noise: six numbers a side, in radians."""
+        """A command that misses by the noise, in radians, left before right."""
         ...
 
     def parts(self, own: Float[np.ndarray, "t own"]) -> dict[str, Float[np.ndarray, "t d"]]:
