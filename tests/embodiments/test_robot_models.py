@@ -754,3 +754,20 @@ def test_locomans_left_arm_is_the_mirror_of_its_right():
     T_left = T_base_mount(left) @ in_mount(left, q * mirror, "tcp")
     for column in (2, 3):  # approach, position; the jaw opens to the left on both
         assert_allclose(T_left[:, :3, column], T_right[:, :3, column] * [1, -1, 1], atol=1e-12)
+
+
+def test_the_page_on_robots_has_them_all_with_their_frames_openings_and_room():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "robots.md").read_text()
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    for body in ROBOTS:
+        cells = [cell.strip() for cell in rows[body.name].strip("|").split("|")]
+        gripper = body.arms[0].gripper
+        assert int(cells[2]) == body.arms[0].dof
+        about = cells[3].removeprefix("about ").removesuffix(" mm")
+        assert abs(float(about) - 1000 * gripper.stroke_m) < (0.05 if "." in about else 0.5)
+        margin, place = HOMES[body]
+        forward, up = cells[4].removesuffix(" m").replace("−", "-").split(", ")
+        assert_allclose([float(forward), float(up)], [place[0], place[2]], atol=5e-3)
+        assert abs(float(cells[5].removesuffix(" rad")) - margin) < 0.006
+        for frame in body.frames:
+            assert frame.name in rows

@@ -5,8 +5,8 @@ stands or walks is not modelled, and poses are the trunk's. An arm is the leg (h
 and the three joints on its calf.
 
 At home the leg is stretched forward and the gripper points down, 0.21 m in front of the hip and
-0.38 m below it: with the trunk at the height of walking that is below the floor, as these joints
-cannot point the gripper down any higher. LocoMan raises its trunk to use both arms.
+0.38 m below it. Where the robot stands level, at 0.27 m, that is below the floor: to work over one,
+the trunk is raised or leans back.
 """
 
 from mivla.embodiments.body import Arm, Embodiment, FrameConvention, Gripper
