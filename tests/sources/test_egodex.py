@@ -8,11 +8,11 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from mivla.embodiments.hand import LANDMARK_NAMES, pinch_distance
 from mivla.geometry import so3
-from mivla.sources import NothingToRead, egodex
+from mivla.sources import NothingToRead, UnreadableRecording, egodex
 from mivla.sources.egodex_skeleton import BODY_JOINTS, landmark_joints
 
 
@@ -290,3 +290,79 @@ def test_metacarpals_lie_between_wrist_and_knuckle(written):
         )
     assert np.linalg.norm(start - wrist) < np.linalg.norm(knuckle - wrist) / 2
     assert_allclose(np.cross(start - wrist, knuckle - wrist), 0, atol=1e-5)
+
+
+def actions_one_by_one(path) -> np.ndarray:
+    """The 48 numbers as H-RDT's converter is described to make them: step by step, hand by hand."""
+    rows = []
+    with h5py.File(path) as file:
+        for t in range(len(file["transforms/camera"])):
+            row = []
+            for side in ("left", "right"):
+                T = file[f"transforms/{side}Hand"][t]
+                row += [*T[:3, 3], *T[:3, 0], *T[:3, 1]]
+                for finger in (
+                    "Thumb",
+                    "IndexFinger",
+                    "MiddleFinger",
+                    "RingFinger",
+                    "LittleFinger",
+                ):
+                    row += [*file[f"transforms/{side}{finger}Tip"][t][:3, 3]]
+            rows.append(row)
+    return np.array(rows, dtype=np.float32)
+
+
+def test_hrdts_actions_are_those_of_a_loop_over_steps_to_the_last_bit(written):
+    _, root = written
+    path = root / "stack_blocks" / "0.hdf5"
+    assert_array_equal(egodex.hrdt_actions(path), actions_one_by_one(path))
+
+
+def test_hrdts_actions_need_every_joint_of_theirs(written):
+    _, root = written
+    path = root / "stack_blocks" / "0.hdf5"
+    with h5py.File(path, "a") as file:
+        del file["transforms/leftThumbTip"]
+    with pytest.raises(UnreadableRecording, match="leftThumbTip"):
+        egodex.hrdt_actions(path)
+
+
+@pytest.mark.parametrize("stored", [{}, {"chunks": (5, 4, 4), "compression": "gzip"}])
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_however_a_recording_is_stored_it_reads_the_same(written, stored, kind):
+    _, root = written
+    path = root / "stack_blocks" / "0.hdf5"
+    before = egodex.read(path, with_video=False)
+    with h5py.File(path, "a") as file:
+        for name in list(file["transforms"]):
+            values = file[f"transforms/{name}"][()].astype(kind)
+            del file[f"transforms/{name}"]
+            file["transforms"].create_dataset(name, data=values, **stored)
+    after = egodex.read(path, with_video=False)
+    for part, values in before.state.items():
+        assert_array_equal(after.state[part], values)
+    assert_array_equal(egodex.hrdt_actions(path), actions_one_by_one(path))
+
+
+def test_without_its_video_a_recording_has_the_same_motion(written):
+    _, root = written
+    (whole,) = egodex.episodes(root)
+    (root / "stack_blocks" / "0.mp4").unlink()
+    motion = egodex.read(root / "stack_blocks" / "0.hdf5", with_video=False)
+    assert not motion.cameras
+    assert motion.rate_hz == pytest.approx(30)
+    for part, values in whole.state.items():
+        assert_array_equal(motion.state[part], values)
+        assert_array_equal(motion.action[part], whole.action[part])
+
+
+def test_a_recording_whose_joints_are_no_numbers_says_so(written):
+    _, root = written
+    path = root / "stack_blocks" / "0.hdf5"
+    with h5py.File(path, "a") as file:
+        steps = len(file["transforms/rightHand"])
+        del file["transforms/rightHand"]
+        file["transforms/rightHand"] = np.full((steps, 4, 4), "x", dtype="S1")
+    with pytest.raises(UnreadableRecording, match="rightHand"):
+        egodex.read(path)
