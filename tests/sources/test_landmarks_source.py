@@ -1,5 +1,5 @@
 # pyright: basic, reportOptionalMemberAccess=false, reportOptionalSubscript=false
-# pyright: reportArgumentType=false, reportCallIssue=false
+# pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
 """Landmark files of any tracker: what they say, what becomes of them, and how they can be wrong."""
 
 import json

@@ -209,8 +209,8 @@ def poses(
         if np.linalg.norm(down) > 0:
             up = -so3.normalise(down)
     clock_s = values[:, 0] * 1e-6
-    forwards = np.concatenate([[True], np.diff(clock_s) > 0])
-    clock_s, values = clock_s[forwards], values[forwards]
+    clock_s, order = np.unique(clock_s, return_index=True)
+    values = values[order]
     T = se3.interpolate(se3.from_position_quaternion(values[:, 1:]), clock_s, times_s)
     after = np.clip(np.searchsorted(clock_s, times_s), 1, max(1, len(clock_s) - 1))
     near = np.stack([clock_s[after - 1], clock_s[np.minimum(after, len(clock_s) - 1)]])
