@@ -62,17 +62,6 @@ T_WORLD_BASE = se3.pose(
 )
 """Where the robot's root stands in RoboTwin's world."""
 
-ROBOTWIN_TOOL_M = 0.12
-"""From link 6 to what RoboTwin itself calls the tool."""
-
-TCP_FROM_EE_M = 0.14557
-"""From link 6, whose pose is recorded, to the point between the pads, along the approach."""
-
-T_EE_TCP = se3.pose(
-    np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]]),
-    np.array([TCP_FROM_EE_M, 0.0, 0.0]),
-)
-"""Theirs has x along the approach; ours has z there, and y across the jaws in both."""
 
 FINGER_M = (-0.010, 0.045)
 """Where one finger is sent by a gripper value of 0 and of 1. The pads meet at 0, a value of
@@ -288,10 +277,14 @@ def _motion(group: h5py.Group) -> dict[str, Float[np.ndarray, "t d"]]:
         _require_same_arm(joints, T_base_ee[:, :3, 3], side)
     if len(poses) < len(SIDES):
         return {"joints": joints, "eef": tool_poses(ALOHA_AGILEX, joints)}
+    frame = ALOHA_AGILEX.frame("robotwin_ee")
     eef = [
         part
-        for T_base_ee, opening in zip(poses, openings, strict=True)
-        for part in (se3.to_position_rot6d(T_base_ee @ T_EE_TCP), opening)
+        for side, T_base_ee, opening in zip(SIDES, poses, openings, strict=True)
+        for part in (
+            se3.to_position_rot6d(frame.to_tool(T_base_ee, ALOHA_AGILEX.arm(side))),
+            opening,
+        )
     ]
     return {"joints": joints, "eef": np.concatenate(eef, axis=-1)}
 
@@ -369,7 +362,8 @@ def _require_same_arm(
     at = JOINTS[f"joints/{side}"]
     arm = ALOHA_AGILEX.arm(side)
     T_base_ee = forward(chain(arm, arm.ee), joints[:1, at][:, : arm.dof])[0]
-    p_base_tool = se3.transform(T_base_ee, np.array([[0.0, 0.0, 0.0], [0.0, 0.0, ROBOTWIN_TOOL_M]]))
+    origins = [ALOHA_AGILEX.frame(f"robotwin_{n}").pose_in_ee[:3, 3] for n in ("ee", "tcp")]
+    p_base_tool = se3.transform(T_base_ee, np.array(origins))
     error_m = float(np.linalg.norm(p_base_tool - p_base_ee[0], axis=-1).min())
     if not error_m < OTHER_ROBOT_M:
         raise UnreadableRecording(
