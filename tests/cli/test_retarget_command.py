@@ -147,7 +147,7 @@ def test_egodex_becomes_a_dataset_with_labels_and_grip_frames(tmp_path):
     ("arguments", "says"),
     [
         (["nowhere", "--to", "x5"], "there is no"),
-        (["{tmp}", "--to", "x5", "--out", "out"], "neither a dataset nor recordings"),
+        (["{tmp}", "--to", "x5", "--out", "out"], "holds nothing that is known"),
         (["{people}", "--to", "y5"], "no robot 'y5'"),
         (["{people}", "--to", "x5", "--rules", "papers"], "no rules 'papers'"),
         (["{people}", "--to", "human"], "between a person and a robot"),

@@ -1,24 +1,34 @@
 """`mivla retarget`: hands to a robot, or a robot to hands."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 if TYPE_CHECKING:
+    import numpy as np
     from rich.progress import Progress
 
     from mivla.embodiments import Embodiment
     from mivla.episodes import Episode
+    from mivla.episodes.record import Quality
+    from mivla.episodes.store import Dataset
     from mivla.retarget import Rules
+    from mivla.sources import Skipped
 
 _UNLEVELLED = ("rotation_only", "static_camera", "monocular_depth")
 """Qualities of recordings whose camera does not know where down is."""
 
 _BATCH = 20_000
 """Episodes whose labels are stored at once: what a stopped command loses at most."""
+
+_CLIPS = 4
+"""Films that are made of the first episodes, at most."""
+
+_MUCH = 0.8
+_TRIED_EPISODES = 10
 
 
 def main(
@@ -72,12 +82,8 @@ def main(
 
     from mivla.embodiments import embodiment
     from mivla.machine import cores
-    from mivla.retarget import preset
 
     target = embodiment(to)
-    if rules is None:
-        rules = "video" if _tilt_is_guessed(source) else "default"
-    chosen = preset(rules)
     changed = {
         "anchor": anchor,
         "start_position": start_position,
@@ -86,36 +92,42 @@ def main(
         "yaw": None if yaw_deg is None else float(np.radians(yaw_deg)),
         "scale": scale,
     }
-    chosen = replace(
-        chosen, **{name: value for name, value in changed.items() if value is not None}
-    )
+    choice = _Choice(rules, {name: value for name, value in changed.items() if value is not None})
     options = {"instruction": instruction, "pitch_deg": pitch_deg, "fov_deg": fov_deg}
     options = {name: value for name, value in options.items() if value is not None}
 
+    skipped: list[Skipped] = []
     with progress_bar() as progress:
         if _is_dataset(source):
             _refuse(options, "the source is a dataset already")
             root = source if out is None else _copied(source, out)
-            skipped = []
         else:
-            root, skipped = _converted(source, out, target, chosen, options, max_episodes, progress)
-        _label(root, target, chosen, max_episodes, workers or cores(), progress)
-    _print_summary(root, target, rules if chosen == preset(rules) else f"{rules}, changed")
+            root = _converted(source, out, target, choice, options, max_episodes, skipped, progress)
+        name, chosen = _label(root, target, choice, max_episodes, workers or cores(), progress)
+    _print_summary(root, target, name)
+    _suggest(root, target, chosen)
     for one in skipped:
         print(f"skipped {one.path}: {one.reason}")
-    if clip and source.is_file():
-        _write_clip(root, target)
+    if clip and not _is_dataset(source):
+        _write_clips(root, target)
     return 1 if skipped else 0
 
 
-def _tilt_is_guessed(source: Path) -> bool:
-    """Whether nobody knows where down is in a person's recordings."""
-    from mivla.episodes.store import Dataset
+@dataclass(frozen=True)
+class _Choice:
+    """What the command line says of the rules."""
 
-    if not _is_dataset(source):
-        return _format_of(source) == "video"
-    dataset = Dataset.open(source)
-    return len(dataset) > 0 and dataset.note(0).get("quality") in _UNLEVELLED
+    name: str | None
+    changed: Mapping[str, Any]
+
+    def rules(self, quality: "Quality | None") -> tuple[str, "Rules"]:
+        """The rules for a recording of that quality, and what to call them."""
+        from mivla.retarget import preset
+
+        name = self.name or ("video" if quality in _UNLEVELLED else "default")
+        rules = preset(name)
+        chosen = replace(rules, **self.changed)
+        return name if chosen == rules else f"{name}, changed", chosen
 
 
 def _is_dataset(path: Path) -> bool:
@@ -139,27 +151,28 @@ def _converted(
     source: Path,
     out: Path | None,
     target: "Embodiment",
-    rules: "Rules",
+    choice: _Choice,
     options: dict,
     max_episodes: int | None,
+    skipped: "list[Skipped]",
     progress: "Progress",
-):
-    """Read foreign recordings into a dataset, with labels and tool poses."""
+) -> Path:
+    """Read foreign recordings into a dataset, with labels and tool poses; where it is."""
     from contextlib import ExitStack
 
     from mivla import MivlaError
-    from mivla.episodes.store import DatasetWriter, NotADataset
+    from mivla.episodes.store import DatasetWriter, NotADataset, UnstorableEpisode
     from mivla.retarget import label, with_tool_poses
-    from mivla.sources import Skipped
+    from mivla.sources import Skipped, format_of
     from mivla.sources import source as source_of
 
+    reader = source_of(format_of(source))
     if out is None:
         raise MivlaError(
-            f"{source} is not a dataset: say with --out where one shall be made of it."
+            f"{source} is not a dataset (it is {reader.title}): say with --out where one shall be "
+            f"made of it."
         )
-    reader = source_of(_format_of(source))
     _refuse({n: v for n, v in options.items() if n not in reader.options}, f"it is {reader.title}")
-    skipped: list[Skipped] = []
     with ExitStack() as stack:
         try:
             writer = stack.enter_context(DatasetWriter.resume(out))
@@ -173,6 +186,7 @@ def _converted(
         for episode in reader.episodes(source, done=done, on_skip=skipped.append, **options):
             if max_episodes is not None and len(writer or ()) >= max_episodes:
                 break
+            _, rules = choice.rules(episode.quality)
             episode = label(with_tool_poses(episode), target, rules)
             if writer is None:
                 sizes = {n: (c.frames.height, c.frames.width) for n, c in episode.cameras.items()}
@@ -181,38 +195,15 @@ def _converted(
                         out, body=episode.body, fps=max(1, round(episode.rate_hz)), cameras=sizes
                     )
                 )
-            writer.add(episode)
+            try:
+                writer.add(episode)
+            except UnstorableEpisode as error:
+                skipped.append(Skipped(Path(episode.origin), str(error)))
             progress.update(bar, advance=1)
     if writer is None:
         reasons = "; ".join(f"{one.path}: {one.reason}" for one in skipped)
         raise MivlaError(f"no recording of {source} could be read. {reasons}")
-    return out, skipped
-
-
-def _format_of(path: Path) -> str:
-    """The source that reads what is at a path.
-
-    Raises:
-        MivlaError: nothing is there, or nothing that is known.
-    """
-    from mivla import MivlaError
-    from mivla.sources import SOURCES
-
-    if not path.exists():
-        raise MivlaError(f"there is no {path}.")
-    files: Iterator[Path] = iter([path]) if path.is_file() else path.rglob("*")
-    for file in files:
-        suffix = file.suffix.lower()
-        if suffix in (".hdf5", ".h5"):
-            # EgoDex has its film beside; RoboTwin has it inside.
-            return "egodex" if file.with_suffix(".mp4").exists() else "robotwin"
-        if suffix in SOURCES["video"].suffixes and not file.with_suffix(".hdf5").exists():
-            return "video"
-    raise MivlaError(
-        f"{path} holds neither a dataset nor recordings that are known: a LeRobot dataset has "
-        f"meta/info.json, EgoDex .hdf5 beside .mp4, RoboTwin .hdf5; videos end in "
-        f"{', '.join(SOURCES['video'].suffixes)}."
-    )
+    return out
 
 
 def _refuse(options: dict, why: str) -> None:
@@ -226,18 +217,22 @@ def _refuse(options: dict, why: str) -> None:
 def _label(
     root: Path,
     target: "Embodiment",
-    rules: "Rules",
+    choice: _Choice,
     max_episodes: int | None,
     workers: int,
     progress: "Progress",
-) -> None:
-    """Label every episode of a dataset that has no label of this mapping yet."""
+) -> tuple[str, "Rules"]:
+    """Label every episode that has no label of this mapping yet; the rules, and their name."""
     from functools import partial
 
+    from mivla import MivlaError
     from mivla.episodes.store import Dataset, relabel
     from mivla.retarget import mapping_hash, retarget
 
     dataset = Dataset.open(root)
+    if len(dataset) == 0:
+        raise MivlaError(f"{root} has no episodes: there is nothing to map.")
+    name, rules = choice.rules(dataset.note(0).get("quality"))
     count = len(dataset) if max_episodes is None else min(max_episodes, len(dataset))
     wanted = mapping_hash(target, rules)
     missing = [i for i in range(count) if _hash(dataset, i, target.name) != wanted]
@@ -251,6 +246,7 @@ def _label(
             workers=workers,
             on_episode=lambda: progress.update(bar, advance=1),
         )
+    return name, rules
 
 
 def _hash(dataset, index: int, body: str) -> str | None:
@@ -278,21 +274,67 @@ def _print_summary(root: Path, target: "Embodiment", rules: str) -> None:
     for one in Reason:
         counts = np.sum(labelled == one, axis=0)
         if one == Reason.VALID or counts.any():
-            share = counts / max(len(labelled), 1)
-            cells = [f"{n:,} ({s:.1%})" for n, s in zip(counts, share, strict=True)]
-            table.add_row(one.name.lower().replace("_", " "), *cells)
+            table.add_row(one.name.lower().replace("_", " "), *_shares(counts, len(labelled)))
+        if one == Reason.VALID and (bridged := _bridged(dataset, target)).any():
+            table.add_row("  of these bridged", *_shares(bridged, len(labelled)))
     table.add_row("all", *[f"{len(labelled):,}"] * 2)
     Console().print(table)
     print(f"{root}")
 
 
-def _write_clip(root: Path, target: "Embodiment") -> None:
+def _shares(counts: "np.ndarray", steps: int) -> list[str]:
+    return [f"{n:,} ({n / max(steps, 1):.1%})" for n in counts]
+
+
+def _bridged(dataset: "Dataset", target: "Embodiment") -> "np.ndarray":
+    """Steps of each side that were missing and are interpolated."""
+    import numpy as np
+
+    from mivla.embodiments.layout import SIDES
+
+    counts = np.zeros(len(SIDES), dtype=int)
+    for index in range(len(dataset)):
+        mapping = dataset.note(index)["labels"].get(target.name, {}).get("mapping", {})
+        for column, side in enumerate(SIDES):
+            registered = (mapping.get("registration") or {}).get(side) or {"filled": ()}
+            counts[column] += sum(stop - start for start, stop in registered["filled"])
+    return counts
+
+
+def _suggest(root: Path, target: "Embodiment", rules: "Rules") -> None:
+    """Where much was lost, what other rules would keep of the first episodes."""
+    import numpy as np
+
+    from mivla.episodes.store import Dataset
+    from mivla.retarget import PRESETS, Reason, retarget
+
+    dataset = Dataset.open(root)
+    reason = dataset.column(f"observation.mivla.{target.name}.reason")
+    # What nobody saw, no rules bring back.
+    seen = (reason == Reason.VALID) | (reason >= Reason.OUT_OF_REACH)
+    if not seen.any() or np.mean(reason[seen] == Reason.VALID) > _MUCH:
+        return
+    first = [dataset[index] for index in range(min(len(dataset), _TRIED_EPISODES))]
+
+    def kept(other: "Rules") -> float:
+        found = np.concatenate([retarget(episode, target, other).reason for episode in first])
+        seen = (found == Reason.VALID) | (found >= Reason.OUT_OF_REACH)
+        return float(np.mean(found[seen] == Reason.VALID)) if seen.any() else 0.0
+
+    now = kept(rules)
+    better = {n: share for n, r in PRESETS.items() if (share := kept(r)) > now + 0.05}
+    if better:
+        what = ", ".join(f"--rules {name} {share:.0%}" for name, share in better.items())
+        print(f"of the steps with a hand in {len(first)} episodes {now:.0%} are kept; with {what}")
+
+
+def _write_clips(root: Path, target: "Embodiment") -> None:
     from mivla.analysis.clip import side_by_side
     from mivla.episodes.store import Dataset
 
     dataset = Dataset.open(root)
     with progress_bar() as progress:
-        for index in range(len(dataset)):
+        for index in range(min(len(dataset), _CLIPS)):
             episode: Episode = dataset[index]
             name = "clip.mp4" if len(dataset) == 1 else f"clip_{index:03d}.mp4"
             bar = progress.add_task(name, total=len(episode))

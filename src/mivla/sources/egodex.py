@@ -275,11 +275,14 @@ def _landmarks(
 ) -> Float[np.ndarray, "t_and_one 126"]:
     """Both hands' points in the base, and a row more; NaN there, and where the file has none."""
     poses = Poses(subgroup(file, "transforms"), steps)
-    landmarks = np.full((steps + 1, LANDMARKS.dim), np.nan, np.float32)
+    landmarks = np.empty((steps + 1, LANDMARKS.dim), np.float32)
+    landmarks[-1] = np.nan
     for i, name in enumerate(name for side in SIDES for name in landmark_joints(side)):
-        T_world_joint = poses[name]
-        if T_world_joint is not None:
-            _place(T_base_world, T_world_joint, landmarks[:, 3 * i : 3 * i + 3])
+        T_world_joint, points = poses[name], landmarks[:, 3 * i : 3 * i + 3]
+        if T_world_joint is None:
+            points[:] = np.nan
+        else:
+            _place(T_base_world, T_world_joint, points)
     return landmarks
 
 
@@ -289,10 +292,10 @@ def _place(T_base_world, T_world_joint, points):
     """Write the joints' positions in the base; a point that is not whole stays missing."""
     for t in range(len(T_world_joint)):
         x, y, z = T_world_joint[t, 0, 3], T_world_joint[t, 1, 3], T_world_joint[t, 2, 3]
-        if np.isfinite(x + y + z):
-            for k in range(3):
-                a, b, c, p = T_base_world[k]
-                points[t, k] = a * x + b * y + c * z + p
+        x = x if np.isfinite(x + y + z) else np.nan
+        for k in range(3):
+            a, b, c, p = T_base_world[k]
+            points[t, k] = a * x + b * y + c * z + p
 
 
 def _hand_parts(landmarks: Float[np.ndarray, "t 126"]) -> Float[np.ndarray, "t 48"]:
