@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 from mivla.analysis.clip import NothingToShow, default_robot, followed, side_by_side
 from mivla.analysis.figure import Figure, held, home
 from mivla.analysis.hands import bones, keypoints, laid_over
-from mivla.analysis.stage import Stage, framing
+from mivla.analysis.stage import Stage, clearest_elevation, framing
 from mivla.analysis.strip import REASONS, Strip
 from mivla.embodiments import EMBODIMENTS, HUMAN, X5, Embodiment, hand
 from mivla.embodiments.hand import LANDMARK_NAMES, grip_from_wrist, wrist_pose
@@ -166,6 +166,27 @@ def test_every_robot_fills_its_picture_and_left_is_left(body: Embodiment):
     left, right = (stage.pixels(forward(chain(a), np.array(a.home))[:3, 3]) for a in body.arms)
     assert left[0] < right[0]
     assert rgb.std() > 8
+
+
+@pytest.mark.parametrize("body", ROBOTS, ids=NAMES)
+def test_the_camera_stands_where_it_sees_the_tools(body: Embodiment):
+    joints = home(body)[None]
+    figure = Figure(body)
+    elevation = clearest_elevation(figure, joints)
+    eye, _ = framing(figure.extent(joints), aspect=1.0, elevation=elevation)
+    figure.move(joints[0])
+    assert np.mean([figure.hidden(side, eye) for side in SIDES]) < 0.5
+
+
+def test_an_eye_sees_past_a_gripper_and_not_through_a_wall():
+    arm = X5.arms[1]
+    figure = Figure(X5)
+    tool = forward(chain(arm), np.array(arm.home))[:3, 3]
+    # From ahead and below nothing is in the way; from the mount's side the arm's own base is.
+    assert figure.hidden("right", tool + [0.5, -0.1, -0.1]) < 0.3
+    base = np.array(arm.position_base_mount) + [0.0, 0.0, 0.02]
+    behind = tool + (base - tool) * 1.5
+    assert figure.hidden("right", behind) > 0.5
 
 
 @pytest.mark.parametrize("elevation", [0.3, 0.8, 1.4])

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, UInt8
 from mivla import MivlaError
 from mivla.analysis.figure import Figure, held
 from mivla.analysis.hands import COLOURS, bones, in_picture, keypoints, laid_over
-from mivla.analysis.stage import FLOOR_SQUARE_M, Colour, Stage
+from mivla.analysis.stage import FLOOR_SQUARE_M, Colour, Stage, clearest_elevation
 from mivla.analysis.strip import REASONS, Strip, words
 from mivla.embodiments import Embodiment, embodiment
 from mivla.embodiments.layout import SIDES
@@ -21,8 +21,8 @@ from mivla.retarget import Reason
 HEIGHT = 480
 """Pixels of a film's pictures; the strip below adds a third."""
 
-_ROBOT_ELEVATION, _HANDS_ELEVATION = np.radians(48.0), np.radians(38.0)
-_POSES_TO_FRAME = 40
+_HANDS_ELEVATION = float(np.radians(38.0))
+_POSES_TO_FRAME = 24
 """Of a robot's way, so many poses decide where the camera stands."""
 _WHITE = (255, 255, 255)
 
@@ -136,10 +136,12 @@ def _robot(
     joints = held(what.motion, robot)
     hands = None if what.labels is None else laid_over(episode, what.labels)
     shown = joints[:: -(-len(joints) // _POSES_TO_FRAME)]
-    points = [Figure(robot).extent(shown)]
+    figure = Figure(robot)
+    points = [figure.extent(shown)]
     if hands is not None:
         points.append(hands[what.valid].reshape(-1, 3))
-    stage = _stage(np.concatenate(points), height, _ROBOT_ELEVATION, stack, robot)
+    elevation = clearest_elevation(figure, shown)
+    stage = _stage(np.concatenate(points), height, elevation, stack, robot)
     for step in range(len(episode)):
         at = None if hands is None else hands[step]
         rgb = stage.draw(joints[step], at, _tints(what.labels, step))
@@ -206,7 +208,7 @@ def _stage(
 ) -> Stage:
     points = points[np.isfinite(points).all(axis=-1)]
     body = embodiment("human") if robot is None else robot
-    stage = Stage(points, width=size, height=size, elevation=float(elevation), robot=body)
+    stage = Stage(points, width=size, height=size, elevation=elevation, robot=body)
     return stack.enter_context(stage)
 
 

@@ -12,12 +12,14 @@ import numpy as np
 from jaxtyping import Float
 
 from mivla.embodiments import Embodiment
-from mivla.embodiments.layout import JOINTS, SIDES
+from mivla.embodiments.layout import JOINTS, SIDES, Side
 from mivla.episodes import Motion
 from mivla.geometry import se3, so3
 from mivla.simulation.render import HIDDEN_GROUP
 
 _CORNERS = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float)
+# Where a hand is that holds what the tool holds, in the tool's frame.
+_ROUND_A_TOOL_M = _CORNERS * [0.06, 0.05, 0.03] - [0, 0, 0.03]
 _KINDS = ("capsule", "cylinder", "box", "sphere", "ellipsoid")
 
 
@@ -56,6 +58,9 @@ class Figure:
                 for name in (*arm.joints, *arm.gripper.joints)
             ]
             for arm in robot.arms
+        }
+        self._hands = {
+            arm.side: int(self.model.site(f"{arm.side}/{arm.tcp}").bodyid[0]) for arm in robot.arms
         }
         self._driven = self._driven_joints({a for part in self._set.values() for a in part})
         self.move(home(robot))
@@ -106,6 +111,27 @@ class Figure:
             p = self.data.geom_xpos[self._geoms][:, None]
             places.append((R @ corners[..., None])[..., 0] + p)
         return np.concatenate(places).reshape(-1, 3)
+
+    def hidden(self, side: Side, eye: Float[np.ndarray, "3"]) -> float:
+        """How much of what is round a side's tool an eye cannot see, 0 to 1.
+
+        Its own gripper hides nothing: it is what there is to see.
+        """
+        tool = self.data.site(f"{side}/{self.robot.arm(side).tcp}")
+        points = tool.xpos + _ROUND_A_TOOL_M @ tool.xmat.reshape(3, 3).T
+        return float(np.mean([self._is_hidden(point, eye, self._hands[side]) for point in points]))
+
+    def _is_hidden(self, point: np.ndarray, eye: np.ndarray, gripper: int) -> bool:
+        away = float(np.linalg.norm(point - eye))
+        hit = np.full(1, -1, dtype=np.int32)
+        along = (point - eye) / away
+        distance = mujoco.mj_ray(self.model, self.data, eye, along, None, 1, -1, hit)
+        if hit[0] < 0 or distance > away:
+            return False
+        body = self.model.geom_bodyid[hit[0]]
+        while body not in (0, gripper):
+            body = self.model.body_parentid[body]
+        return bool(body == 0)
 
     def geoms_of(self, side: str) -> list[int]:
         """Numbers of one arm's visible geoms in the model."""

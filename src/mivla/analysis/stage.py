@@ -31,6 +31,8 @@ _Line = tuple[np.ndarray, np.ndarray, Colour]
 
 _FOV = np.radians(45.0)
 _BELOW_HANDS_M = 0.08
+_ELEVATIONS = tuple(np.radians([48.0, 58.0, 38.0, 68.0, 28.0, 78.0, 18.0]).tolist())
+"""Of a camera that looks at a robot; the first are better liked."""
 _MARGINS = {"side": 0.94, "top": 0.72, "bottom": 0.94}
 """Shares of half the picture that may be filled; captions stand at the top."""
 
@@ -130,10 +132,10 @@ def framing(
 
     It looks along x and down by `elevation` (radians), so y is left in its picture.
     """
-    forward = np.array([np.cos(elevation), 0, -np.sin(elevation)])
+    ahead = np.array([np.cos(elevation), 0, -np.sin(elevation)])
     right = np.array([0.0, -1.0, 0.0])
-    up = np.cross(right, forward)
-    x, y, z = points @ right, points @ up, points @ forward
+    up = np.cross(right, ahead)
+    x, y, z = points @ right, points @ up, points @ ahead
     half = np.tan(_FOV / 2)
     sides = _MARGINS["side"] * half * aspect
     top, bottom = _MARGINS["top"] * half, _MARGINS["bottom"] * half
@@ -147,8 +149,26 @@ def framing(
     ex = (right_most - left_most) / 2
     # Where the width decides, there is room above and below, and it is shared.
     ey = (upper_most + top * ez - lower_most - bottom * ez) / 2
-    eye = ex * right + ey * up + ez * forward
-    return eye, eye + forward * max(0.1, float(np.median(z)) - ez)
+    eye = ex * right + ey * up + ez * ahead
+    return eye, eye + ahead * max(0.1, float(np.median(z)) - ez)
+
+
+def clearest_elevation(figure: Figure, joints: Float[np.ndarray, "n 16"]) -> float:
+    """From how high a camera sees the tools of a robot that stands so; radians.
+
+    The usual height, unless from another one clearly less is between the camera and the tools.
+    """
+    points = figure.extent(joints)
+    hidden = []
+    for elevation in _ELEVATIONS:
+        eye, _ = framing(points, aspect=1.0, elevation=elevation)
+        shares = []
+        for values in joints:
+            figure.move(values)
+            shares += [figure.hidden(arm.side, eye) for arm in figure.robot.arms]
+        hidden.append(float(np.mean(shares)))
+    enough = min(hidden) + 0.1
+    return next(e for e, share in zip(_ELEVATIONS, hidden, strict=True) if share <= enough)
 
 
 def _scenery(width: int, height: int, floor_m: float) -> "mujoco.MjSpec":
