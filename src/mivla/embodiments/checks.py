@@ -20,7 +20,7 @@ DEGREES_RAD = 45.0
 
 def is_placeholder(low: float, high: float) -> bool:
     """Whether limits stand for none at all: ±10 and beyond."""
-    return min(-low, high) >= PLACEHOLDER_RAD
+    return bool(min(-low, high) >= PLACEHOLDER_RAD)
 
 
 def check_chain(
@@ -68,7 +68,7 @@ def check_chain(
             _check_joint(report, joint)
         else:
             check_held(report, joint, held)
-    if not MIN_JOINTS <= len(names) <= MAX_JOINTS:
+    if not report.has_errors and not MIN_JOINTS <= len(names) <= MAX_JOINTS:
         report.error(
             f"The arm has {len(names)} joints.",
             f"Arms of {MIN_JOINTS} or {MAX_JOINTS} hinges are supported. {on_the_way}",

@@ -226,10 +226,7 @@ class _Examination:
             try:
                 tree = read_model(file)
             except InvalidModel as error:
-                told = str(error)
-                raise self.report.stop(
-                    told[:1].upper() + told[1:], "Correct `model`, or the file."
-                ) from error
+                raise self.report.stop(str(error), "Correct `model`, or the file.") from error
             self.trees[file, snap] = tree.snapped if snap else tree
         return self.trees[file, snap]
 

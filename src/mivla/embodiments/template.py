@@ -17,7 +17,7 @@ _TOOLS = tuple(
     re.compile(word, re.IGNORECASE)
     for word in ("tcp", "grasp", "pinch", "ee_gripper", "eef|end_?eff", "tool", "flange", "(^|_)ee")
 )
-_HOME_STARTS = 12
+_HOME_DRAWS, _HOME_STARTS = 4096, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,25 +277,24 @@ def _home(arm: _Guess) -> np.ndarray:
     middle, span = (low + high) / 2, high - low
 
     def off(q: np.ndarray) -> np.ndarray:
-        T = pose_along(arm.way, dict(zip(names, q, strict=True))) @ arm.tool
-        down = T[:3, 2] - [0.0, 0.0, -1.0]
+        """What is not as it should be, for joints (... dof)."""
+        T = pose_along(arm.way, {name: q[..., i] for i, name in enumerate(names)}) @ arm.tool
         return np.concatenate(
             [
-                2 * down,
-                [T[0, 1]],  # jaws close to the left and right
-                (T[:3, 3] - wanted) / reach,
+                2 * (T[..., :3, 2] - [0.0, 0.0, -1.0]),
+                T[..., 0, 1, None],  # jaws close to the left and right
+                (T[..., :3, 3] - wanted) / reach,
                 0.1 * (q - middle) / span,
-            ]
+            ],
+            axis=-1,
         )
 
-    rng = np.random.default_rng(0)
     margin = np.minimum(0.1 * span, 0.1)
-    best, least = middle, np.inf
-    for start in rng.uniform(low + margin, high - margin, (_HOME_STARTS, len(names))):
-        found = least_squares(off, start, bounds=(low + margin, high - margin), max_nfev=60)
-        if found.cost < least:
-            best, least = found.x, found.cost
-    return best
+    bounds = low + margin, high - margin
+    drawn = np.random.default_rng(0).uniform(*bounds, (_HOME_DRAWS, len(names)))
+    nearest = np.argsort(np.sum(off(drawn) ** 2, axis=-1))[:_HOME_STARTS]
+    found = [least_squares(off, drawn[i], bounds=bounds, max_nfev=60) for i in nearest]
+    return min(found, key=lambda one: one.cost).x
 
 
 def _has_no_limits(joint: Joint) -> bool:

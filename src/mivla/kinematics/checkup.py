@@ -18,6 +18,8 @@ DOWN_WITHIN_RAD = float(np.radians(15))
 MIRRORED_WITHIN_M = 0.05
 MIRRORED_WITHIN_RAD = float(np.radians(20))
 SOLVED_SHARE = 0.98
+SPARED = 2
+"""So many poses may fail whatever their share: a few drawn poses are hard."""
 _REACH_SAMPLES = 4096
 _DIFFERENCE_RAD = 1e-5
 _DIFFERENCE_ERROR = 1e-6
@@ -48,19 +50,26 @@ class ArmCheckup:
 def checkup(
     body: Embodiment, rng: np.random.Generator, clock_s: Callable[[], float], poses: int = 500
 ) -> tuple[tuple[ArmCheckup, ...], tuple[Finding, ...]]:
-    """The self-test of every arm of a robot, and what is wrong with it in words.
+    """The self-test of every arm of a robot, and what is wrong with the robot in words.
 
     Raises:
         NotASerialArm: an arm's model is no chain.
     """
-    results, findings = [], []
-    for arm in body.arms:
-        result = _arm_checkup(arm, rng, clock_s, poses)
-        results.append(result)
-        findings += [*_home_findings(arm), *_test_findings(result)]
+    results = tuple(_arm_checkup(arm, rng, clock_s, poses) for arm in body.arms)
+    tested = (finding for result in results for finding in _test_findings(result))
+    return results, (*home_findings(body), *tested)
+
+
+def home_findings(body: Embodiment) -> tuple[Finding, ...]:
+    """What is wrong with where the arms stand and with their home poses.
+
+    Raises:
+        NotASerialArm: an arm's model is no chain.
+    """
+    findings = [finding for arm in body.arms for finding in _home_findings(arm)]
     if len(body.arms) == 2:
         findings += _pair_findings(*body.arms)
-    return tuple(results), tuple(findings)
+    return tuple(findings)
 
 
 def reach_m(arm: Arm) -> float:
@@ -118,7 +127,7 @@ def _test_findings(result: ArmCheckup) -> Iterator[Finding]:
             f"The Jacobian is {result.jacobian_error:.1g} off finite differences.",
             "See whether the model has lengths that are no metres.",
         )
-    if result.solved < SOLVED_SHARE * result.poses:
+    if result.solved < SOLVED_SHARE * result.poses - SPARED:
         yield Finding(
             "warning",
             result.side,
