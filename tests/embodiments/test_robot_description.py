@@ -835,3 +835,19 @@ def test_what_is_begun_from_a_makers_urdf_can_be_used_as_it_is(tmp_path, file):
     text = template(tree).replace(f'model = "{tree.file}"', f"model = {str(SHARED / file)!r}")
     (tmp_path / "my_robot.toml").write_text(text)
     assert told(examine(tmp_path / "my_robot.toml"), "error") == ""
+
+
+def test_the_description_that_is_shown_has_nothing_wrong_with_it(tmp_path):
+    page = Path(__file__).resolve().parents[2] / "docs" / "add-a-robot.md"
+    shown = page.read_text().split("```toml\n")[1].split("```")[0]
+    (tmp_path / "my_robot.toml").write_text(shown)
+    names = {"j": "joint", "l": "link", "f": "finger"}
+    model = re.sub(r'"([jlf])(\d)', lambda found: f'"{names[found[1]]}{found[2]}', urdf())
+    (tmp_path / "my_arm.urdf").write_text(model)
+    examined = examine(tmp_path / "my_robot.toml")
+    assert examined.findings == ()
+    body = examined.usable()
+    assert chain(body.arm("left")).low[0] == -3.1
+    T_tcp = forward(chain(body.arm("left")), np.zeros(6))
+    T_ee = forward(chain(body.arm("left"), "ee"), np.zeros(6))
+    assert_allclose(body.frame("model").to_tool(T_ee, body.arm("left")), T_tcp, atol=1e-12)

@@ -15,7 +15,7 @@ import numpy as np
 
 from mivla import MivlaError
 from mivla.embodiments import checks
-from mivla.embodiments.body import Arm, Embodiment, Gripper
+from mivla.embodiments.body import Arm, Embodiment, FrameConvention, Gripper
 from mivla.embodiments.findings import Finding, Report, Unusable, merged
 from mivla.embodiments.layout import SIDES, Side
 from mivla.embodiments.mjcf import Finger, SerialArm, read_mjcf, written
@@ -32,6 +32,9 @@ _AXES = {
     for sign in ("+", "-")
     for name, axis in zip("xyz", np.eye(3), strict=True)
 }
+_OWN_FRAME = FrameConvention(
+    "model", (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), "the link that is named as ee, as in the model"
+)
 _BODY_KEYS = ("name", "title", "snap_angles", "base_link", "arm", *SIDES)
 _ARM_KEYS = ("model", "joints", "home", "tool", "ee", "fingers", "limits", "held", "mount")
 _TOOL_KEYS = ("link", "position", "approach", "closing", "quaternion")
@@ -118,7 +121,7 @@ class _Examination:
         self.report.where = ""
         if len(arms) < len(SIDES):
             return None
-        return Embodiment(name=name, title=title, arms=tuple(arms))
+        return Embodiment(name=name, title=title, arms=tuple(arms), frames=(_OWN_FRAME,))
 
     def _toml(self) -> dict[str, Any]:
         self.files.append(self.path)
