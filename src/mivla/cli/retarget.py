@@ -322,10 +322,13 @@ def _suggest(root: Path, target: "Embodiment", rules: "Rules") -> None:
         return float(np.mean(found[seen] == Reason.VALID)) if seen.any() else 0.0
 
     now = kept(rules)
-    better = {n: share for n, r in PRESETS.items() if (share := kept(r)) > now + 0.05}
+    others = {f"--rules {name}": other for name, other in PRESETS.items()}
+    if (reason == Reason.OUT_OF_REACH).any():
+        others[f"--scale {0.5 * rules.scale:g}"] = replace(rules, scale=0.5 * rules.scale)
+    better = {n: share for n, other in others.items() if (share := kept(other)) > now + 0.05}
     if better:
-        what = ", ".join(f"--rules {name} {share:.0%}" for name, share in better.items())
-        print(f"of the steps with a hand in {len(first)} episodes {now:.0%} are kept; with {what}")
+        what = ", ".join(f"{share:.0%} with {name}" for name, share in better.items())
+        print(f"{now:.0%} of the steps with a hand are kept in {len(first)} episodes; {what}")
 
 
 def _write_clips(root: Path, target: "Embodiment") -> None:
