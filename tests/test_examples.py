@@ -53,3 +53,17 @@ def test_a_policy_acts_until_the_time_is_up(printed):
     out = printed("act")
     assert re.search(r"done after \d+ steps", out)
     assert "'right/opening'" in out
+
+
+def test_hands_of_another_tracker_become_joints_and_wrong_ones_are_named(printed):
+    out = printed("landmarks_from_your_tracker")
+    assert "read by the source: landmarks" in out
+    # Worked by hand from the made-up head at (0.2, 1.5, 0.1) and hand at (0.35, 1.15, -0.15).
+    assert "wrist at the start, m: [ 0.25 -0.15 -0.35]" in out
+    assert "wrist at the end, m:   [ 0.25 -0.05 -0.35]" in out
+    assert "{'VALID': 45, 'UNTRACKED': 45}" in out
+    assert "gripper from 0.75 to 0.00" in out
+    assert "the other side: the left hand is shaped like the other side's" in out
+    assert "millimetres: its palms measure 95.5 m" in out
+    assert "z up: the head camera is upside down; the top of its pictures points to +y" in out
+    assert "axes of OpenGL: the hands are out of the head camera's sight" in out

@@ -23,22 +23,25 @@ def main(
     split_s: float | None = None,
     keep_going: bool = False,
 ) -> int:
-    """Read foreign recordings (egodex, robotwin, lerobot, video) into a LeRobot dataset.
+    """Read foreign recordings into a LeRobot dataset.
 
     A recording that cannot be read is skipped, and listed with its reason at the end. The same
     command again goes on where it stopped, and reads only what is not there yet.
 
     Args:
-        source: egodex (people with a headset), robotwin (RoboTwin 2.0), lerobot (LeRobotDataset
-            v3.0), or video (any video of a person's hands; needs mivla[hands]).
+        source: egodex (people with a headset), aria (Project Aria's hand tracking), hot3d (HOT3D),
+            vitra (VITRA-1M), landmarks (a file of any hand tracker), video (any video of a
+            person's hands; needs mivla[hands]), robotwin (RoboTwin 2.0), or lerobot
+            (LeRobotDataset v3.0).
         path: a folder of recordings, or one of them.
         out: folder of the dataset.
         max_episodes: stop when the dataset holds so many.
         height: of the stored pictures; follows from the width if only that is given.
         width: of the stored pictures.
         body: lerobot: which robot it is, where the dataset does not say.
-        instruction: video: what is done in it; otherwise <name>.txt beside it, or its name.
-        pitch_deg: video: how far the camera looks down; 35 is assumed otherwise.
+        instruction: people: what is done; otherwise <name>.txt beside it, or its name.
+        pitch_deg: people: how far the camera looks down where nobody measured it; 35 is assumed
+            otherwise.
         fov_deg: video: how wide the camera looks; 70 is assumed otherwise.
         split_s: video: make a long one several episodes of about so many seconds.
         keep_going: end with status 0 even if recordings were skipped.

@@ -24,6 +24,7 @@ and single numbers stand above as `# name: value`. It has no camera.
 import csv
 import json
 import os
+import re
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,16 +81,19 @@ class HandFile:
     """Names in the file that mean nothing here."""
 
 
+_BEGINNING = 2**24
+_HAND_IN_JSON = re.compile(rb'"(left|right)"\s*:\s*\[\s*(null|\[\s*\[)')
+
+
 def recognises(path: Path) -> bool:
-    """Whether a file holds `left` or `right`, and a clock."""
+    """Whether a file holds the points of a left or a right hand."""
     try:
         if path.suffix == ".npz":
             with path.open("rb") as raw, np.load(raw) as file:
                 return _is_ours(file.files)
         if path.suffix == ".json":
-            # The names may stand anywhere, so a big file of another kind is not worth reading.
-            content = json.loads(path.read_bytes()) if path.stat().st_size < 2**28 else None
-            return isinstance(content, dict) and _is_ours(content)
+            with path.open("rb") as raw:
+                return _HAND_IN_JSON.search(raw.read(_BEGINNING)) is not None
         if path.suffix == ".csv":
             with path.open(encoding="utf-8", errors="replace", newline="") as file:
                 lines = (line for line in file if not line.startswith("#"))

@@ -134,8 +134,10 @@ def findings(
         return size
     found = [*size, *_sides(points, seen), *_twice(points, seen), *absent]
     if T_world_cam is not None:
-        found += _view(points, seen, T_world_cam)
-        if up is not None:
+        view = _view(points, seen, T_world_cam)
+        found += view
+        # A pose that is none of the camera says nothing about up.
+        if up is not None and not any(finding.sure for finding in view):
             found += _upright(points, seen, T_world_cam, up)
     elif up is not None:
         found += _level(points, seen, up)
