@@ -463,6 +463,11 @@ def test_an_arm_is_found_in_a_file_that_holds_the_whole_robot(tmp_path):
     )
     assert "does not hang on base_link 'r_stand'" in told(_with(path, "torso2", "r_stand"), "error")
 
+    rounded = (tmp_path / "whole.urdf").read_text().replace('rpy="0 0.5 0.3"', 'rpy="0 1.57 0.3"')
+    (tmp_path / "whole.urdf").write_text(rounded)
+    path.write_text(path.read_text().replace("r_stand", "torso"))
+    assert "whole.urdf look rounded: lean 1.57 (exactly 1.5707963" in told(examine(path), "warning")
+
 
 def _with(path: Path, old: str, new: str) -> Examined:
     path.write_text(path.read_text().replace(f'base_link = "{old}"', f'base_link = "{new}"'))

@@ -229,6 +229,7 @@ def check_rounding(
     names: Sequence[str],
     home: np.ndarray,
     limits: np.ndarray,
+    held: Mapping[str, float],
 ) -> None:
     """Say which angles look rounded, and how far the tool moves if they are made exact."""
     rounded = [joint for joint in way if joint.rounded]
@@ -236,6 +237,7 @@ def check_rounding(
         return
     even = np.random.default_rng(0).uniform(limits[:, 0], limits[:, 1], (200, len(names)))
     values = dict(zip(names, np.concatenate([home[None], even]).T, strict=True))
+    values |= {name: np.full(len(even) + 1, at) for name, at in held.items()}
     p = pose_along(way, values)[..., :3, 3]
     p_exact = pose_along([joint.snapped for joint in way], values)[..., :3, 3]
     moved = 1e3 * float(np.linalg.norm(p - p_exact, axis=-1).max())

@@ -175,8 +175,9 @@ class _Examination:
         held = self._held(tree, table, names)
         if "mount" in table:
             T_base_start, start = self._mount(tree, table, base_link, tool_link)
+            base = start
         else:
-            T_base_start, start = self._start(tree, base_link, tool_link, names, held)
+            T_base_start, start, base = self._start(tree, base_link, tool_link, names, held)
         way = tree.way(start, tool_link)
         if way is None:
             raise self.report.stop(
@@ -202,7 +203,8 @@ class _Examination:
         last = chain[-1].child
         fingers, gripper = self._gripper(tree, table, names, last, T_last_tcp)
         checks.check_sizes(self.report, names, fixed, T_last_tcp)
-        checks.check_rounding(self.report, tree.file, way, names, home, limits)
+        whole = tree.way(base, tool_link) or way
+        checks.check_rounding(self.report, tree.file, whole, names, home, limits, held)
         sites = {
             "ee": self._ee(tree, table, last),
             "tip": T_last_tcp @ se3.pose(np.eye(3), np.array([0.0, 0.0, TIP_M])),
@@ -284,8 +286,8 @@ class _Examination:
         tool_link: str,
         names: tuple[str, ...],
         held: Mapping[str, float],
-    ) -> tuple[np.ndarray, str]:
-        """The same of the link that carries the first joint, where the file has its place."""
+    ) -> tuple[np.ndarray, str, str]:
+        """The same of the link that carries the first joint, and the link that is the base."""
         base = tree.root_of(tool_link)
         if base_link is not None:
             base = self._link(tree, base_link, "base_link")
@@ -299,7 +301,7 @@ class _Examination:
             )
         for joint in way:
             checks.check_held(self.report, joint, held)
-        return pose_along(way, {name: np.array(at) for name, at in held.items()}), start
+        return pose_along(way, {name: np.array(at) for name, at in held.items()}), start, base
 
     def _tool(self, tool: Mapping[str, Any]) -> np.ndarray:
         """Pose of the tcp in the tool link."""
