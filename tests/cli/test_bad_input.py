@@ -42,7 +42,7 @@ def folder(tmp_path, monkeypatch):
             "record clik_bell --body x5 --out new",
             "no task 'clik_bell'; there are",
         ),
-        ("record click_bell --body x6 --out new", "no robot 'x6'; there are aloha_agilex"),
+        ("record click_bell --body x6 --out new", "no robot 'x6'; there are aloha1, "),
         ("train --data nowhere --out new", "there is no folder nowhere"),
         ("train --data empty:2 --out new", "empty holds no dataset"),
         ("train --data empty --out new --init nowhere", "there is no run at nowhere"),
