@@ -58,7 +58,8 @@ def read_mjcf(path: Path) -> Tree:
         spec = mujoco.MjSpec.from_file(str(path))
         for kind in _NOT_KINEMATICS:
             for element in list(getattr(spec, kind)):
-                spec.delete(element)
+                # Later releases have it with the whole, earlier ones with the part.
+                spec.delete(element) if hasattr(spec, "delete") else element.delete()
         # A body whose mass came from its meshes has none now.
         spec.compiler.boundmass = spec.compiler.boundinertia = 1e-3
         spec.compiler.balanceinertia = True
