@@ -97,33 +97,39 @@ def test_both_tables_hold_what_a_plain_reader_finds(version):
 
 
 def test_the_sample_is_read_with_the_head_held_still():
+    """Its rows are from two moments, 53 s apart: two episodes."""
     read = list(aria.episodes(MPS))
     assert [episode.origin for episode in read] == [
-        "aria:hand_tracking_results_v1.csv",
-        "aria:hand_tracking_results_v2.csv",
+        f"aria:hand_tracking_results_v{version}.csv#{part}"
+        for version in (1, 2)
+        for part in ("0-2", "2-8")
     ]
+    assert [len(episode) for episode in read] == [2, 6, 2, 6]
+    assert [episode.clock_s[0] for episode in read] == [0, 0, 0, 0]
+    again = list(aria.episodes(MPS, done={read[0].origin, read[2].origin}))
+    assert [episode.origin for episode in again] == [read[1].origin, read[3].origin]
     for episode in read:
-        assert len(episode) == 8
         assert episode.quality == "static_camera"
-        seen = np.isfinite(episode.state["hand"][:, [0, 24]])
-        assert seen.sum(axis=0).tolist() == [3, 3]
+        assert episode.rate_hz == pytest.approx(5, abs=0.1)
+        assert any("taken to be still" in note for note in episode.notes)
+        assert any("look down by 35 degrees (guessed)" in note for note in episode.notes)
+        assert any("first generation" in note for note in episode.notes)
+    for episode in (read[0], read[2]):
         # The left hand, ahead and below, in the middle; the right one to the right.
         wrist = episode.state["hand"][1].reshape(2, 24)[:, :3]
         assert (wrist[:, 0] > 0.1).all()
         assert (wrist[:, 2] < -0.2).all()
         assert wrist[1, 1] < wrist[0, 1] - 0.1
-        assert any("taken to be still" in note for note in episode.notes)
-        assert any("look down by 35 degrees (guessed)" in note for note in episode.notes)
-        assert any("first generation" in note for note in episode.notes)
-    steeper = aria.read(MPS / "hand_tracking_results_v2.csv", pitch_deg=60.0)
-    assert (steeper.state["hand"][1, [2, 26]] < read[1].state["hand"][1, [2, 26]]).all()
+    whole = aria.read(MPS / "hand_tracking_results_v2.csv", pitch_deg=60.0)
+    assert np.isfinite(whole.state["hand"][:, [0, 24]]).sum(axis=0).tolist() == [3, 3]
+    assert (whole.state["hand"][1, [2, 26]] < read[2].state["hand"][1, [2, 26]]).all()
 
 
 def test_a_trajectory_near_it_gives_the_world_and_its_gravity(tmp_path):
     table = recording(tmp_path)
     write_trajectory(table, still())
-    (episode,) = aria.episodes(tmp_path)
-    assert episode.quality == "slam"
+    assert [episode.quality for episode in aria.episodes(tmp_path)] == ["slam"] * 2
+    episode = aria.read(table)
     assert episode.instruction == "cut an apple"
     assert not any("guessed)" in note for note in episode.notes)
     # By hand: up is z, and the colour camera's axis is 38 degrees off the device's z about x.
@@ -145,8 +151,8 @@ def test_a_world_turned_as_its_gravity_says_changes_nothing(tmp_path, seed):
     R = Rotation.from_rotvec(np.random.default_rng(seed).normal(size=3))
     for name, changes in (("a", {}), ("b", turned_by(R))):
         write_trajectory(recording(tmp_path / name), still(**changes))
-    one, other = (next(aria.episodes(tmp_path / name)) for name in "ab")
-    assert_allclose(other.state["landmarks"], one.state["landmarks"], atol=1e-6)
+    for one, other in zip(*(aria.episodes(tmp_path / name) for name in "ab"), strict=True):
+        assert_allclose(other.state["landmarks"], one.state["landmarks"], atol=1e-6)
 
 
 def test_the_head_moves_with_the_trajectory(tmp_path):

@@ -10,6 +10,7 @@ import csv
 import json
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +51,28 @@ USUAL_CAMERA: dict[int, Float[np.ndarray, "4 4"]] = {
 """T_device_cam of the RGB camera, upright, by generation of the glasses; one pair each. Others
 differ by a degree or two."""
 
+GAP_S = 2.0
+"""Without tracking for longer than this, a table is of several motions, not of one."""
+
 LATE_S = 0.05
 """A pose of the trajectory this far from a step's time is not that step's."""
+
+
+@dataclass(frozen=True)
+class Hands:
+    """What MPS tracked."""
+
+    times_s: Float[np.ndarray, " t"]
+    """On the device's clock."""
+    points_device: Float[np.ndarray, "t 2 21 3"]
+    """In OpenPose's order; NaN where a hand was not seen, and at the thumb's base."""
+    confidence: Float[np.ndarray, "t 2"]
+    """0 where a hand was not seen."""
+
+    def part(self, start: int, stop: int) -> "Hands":
+        """The steps `start` to `stop` (not included)."""
+        kept = slice(start, stop)
+        return Hands(self.times_s[kept], self.points_device[kept], self.confidence[kept])
 
 
 def recognises(path: Path) -> bool:
@@ -73,8 +94,8 @@ def episodes(
 ) -> Iterator[Episode]:
     """The tables of hand landmarks at or under `root`, one episode each.
 
-    Those whose `origin` is in `done` are passed over unread; one that cannot be read goes to
-    `on_skip` with the reason.
+    A table with a gap of more than 2 s becomes several. Those whose `origin` is in `done` are
+    passed over; one that cannot be read goes to `on_skip` with the reason.
 
     Raises:
         NothingToRead: there is none.
@@ -84,17 +105,19 @@ def episodes(
         if origin in done:
             continue
         try:
-            episode = read(
-                path,
-                origin=origin,
-                instruction=instruction,
-                pitch_deg=pitch_deg,
-                generation=generation,
-            )
+            tracked = hands(path)
         except UnreadableRecording as error:
             on_skip(Skipped(path, str(error)))
             continue
-        yield episode
+        for name, part in _parts(tracked, origin):
+            if name in done:
+                continue
+            try:
+                episode = _episode(path, part, name, instruction, pitch_deg, generation)
+            except UnreadableRecording as error:
+                on_skip(Skipped(path, str(error)))
+                continue
+            yield episode
 
 
 def read(
@@ -105,7 +128,7 @@ def read(
     pitch_deg: float | None = None,
     generation: int | None = None,
 ) -> Episode:
-    """One table of hand landmarks, and the trajectory and calibration near it.
+    """One table of hand landmarks as one episode, and the trajectory and calibration near it.
 
     `pitch_deg` is how far the camera looks down where there is no trajectory; `generation` of the
     glasses, 1 or 2, is told from calibration and gravity where they are there.
@@ -114,7 +137,18 @@ def read(
         UnreadableRecording: a file is cut off or not MPS's, or no hand is in it.
     """
     path = Path(path)
-    tracked = hands(path)
+    origin = origin or f"aria:{path.name}"
+    return _episode(path, hands(path), origin, instruction, pitch_deg, generation)
+
+
+def _episode(
+    path: Path,
+    tracked: Hands,
+    origin: str,
+    instruction: str | None,
+    pitch_deg: float | None,
+    generation: int | None,
+) -> Episode:
     trajectory = _beside(path, "closed_loop_trajectory.csv")
     notes = []
     up = np.array([0.0, 0.0, 1.0])
@@ -141,21 +175,19 @@ def read(
         instruction=text,
         confidence=tracked.confidence,
         quality="static_camera" if trajectory is None else "slam",
-        origin=origin or f"aria:{path.name}",
+        origin=origin,
         notes=(*notes, source, "no thumb base: Aria's trackers have none"),
     )
 
 
-@dataclass(frozen=True)
-class Hands:
-    """What MPS tracked."""
-
-    times_s: Float[np.ndarray, " t"]
-    """On the device's clock."""
-    points_device: Float[np.ndarray, "t 2 21 3"]
-    """In OpenPose's order; NaN where a hand was not seen, and at the thumb's base."""
-    confidence: Float[np.ndarray, "t 2"]
-    """0 where a hand was not seen."""
+def _parts(tracked: Hands, origin: str) -> Iterator[tuple[str, Hands]]:
+    """The motions of a table, and the origin of each."""
+    gaps = np.flatnonzero(np.diff(tracked.times_s) > GAP_S) + 1
+    if not len(gaps):
+        yield origin, tracked
+        return
+    for start, stop in pairwise([0, *gaps.tolist(), len(tracked.times_s)]):
+        yield f"{origin}#{start}-{stop}", tracked.part(start, stop)
 
 
 def hands(path: Path) -> Hands:
