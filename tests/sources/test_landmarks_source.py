@@ -293,6 +293,8 @@ def spoil(values: dict, **changes) -> dict:
         ({"T_world_cam": np.full((4, 4), np.nan)}, "no camera pose in it is valid"),
         ({"T_world_cam": np.eye(4) + np.eye(4)[[3]].T @ [[1, 2, 3, 0]]}, "transposed"),
         ({"right_confidence": np.ones(3)}, "'right_confidence' has the shape"),
+        ({"T_world_cam": "unknown"}, "'T_world_cam' is the text 'unknown'"),
+        ({"left_confidence": np.full(STEPS, 97.0)}, "'left_confidence' is up to 97, not 0 to 1"),
         ({"unit": "mm"}, "palms measure 9.55e-05 m"),
         ({"clock_s": np.arange(STEPS) * 33.0}, "clock looks like milliseconds"),
         ({"clock_s": np.zeros(STEPS)}, "stands still"),
@@ -332,6 +334,35 @@ def test_files_that_are_cut_off_or_hold_code_are_skipped_and_the_rest_goes_on(pe
     # One that is named is tried, whatever it looks like.
     assert list(landmarks.episodes(tmp_path / "10.npz", on_skip=skipped.append)) == []
     assert skipped[-1].path.name == "10.npz"
+
+
+def test_whatever_stands_in_a_file_it_is_read_or_refused_in_words(person, tmp_path):
+    file = a_file(person)
+    good = {
+        "left": file.points["left"].tolist(),
+        "fps": 30,
+        "T_world_cam": file.T_world_cam.tolist(),
+        **dict.fromkeys(("unit", "frame", "quality", "convention", "instruction"), ""),
+    }
+    path = tmp_path / "a.json"
+    names = (*good, "clock_s", "up", "forward", "K", "image_size", "left_valid", "video", "right")
+    for name in names:
+        for value in ("", "x", 0, -1, 1e300, [], [[]], [None], [1, [2]], {}, {"a": 1}, True, None):
+            path.write_text(json.dumps({**good, name: value}))
+            skipped = []
+            read = list(landmarks.episodes(path, on_skip=skipped.append))
+            assert len(read) + len(skipped) == 1, (name, value)
+            assert all(len(s.reason) > 20 for s in skipped), (name, value)
+    for content in (b"", b"{", b"[1, 2]", b"PK", b"\x93NUMPY", b"left_0_x\n", b"\xff\xfe"):
+        for suffix in (".npz", ".json", ".csv"):
+            path = tmp_path / f"b{suffix}"
+            path.write_bytes(content)
+            with pytest.raises(UnreadableRecording):
+                landmarks.read(path)
+    np.save(tmp_path / "c.npy", np.zeros(3))
+    (tmp_path / "c.npy").rename(tmp_path / "c.npz")
+    with pytest.raises(UnreadableRecording, match="not a complete landmark file"):
+        landmarks.read(tmp_path / "c.npz")
 
 
 def test_a_folder_without_any_says_what_was_expected(tmp_path):

@@ -25,6 +25,7 @@ import csv
 import json
 import os
 import re
+import zlib
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +82,9 @@ class HandFile:
     """Names in the file that mean nothing here."""
 
 
+# What archives, JSON and tables that are cut off or something else fail with.
+_BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error, csv.Error)
+
 _BEGINNING = 2**24
 _HAND_IN_JSON = re.compile(rb'"(left|right)"\s*:\s*\[\s*(null|\[\s*\[)')
 
@@ -99,7 +103,7 @@ def recognises(path: Path) -> bool:
                 lines = (line for line in file if not line.startswith("#"))
                 header = next(csv.reader(lines), [])
             return any(f"{side}_0_x" in header for side in SIDES)
-    except (OSError, ValueError, BadZipFile):
+    except _BROKEN:
         return False
     return False
 
@@ -235,7 +239,7 @@ def load(path: Path) -> HandFile:
         raise UnreadableRecording(f"a landmark file ends in {', '.join(SUFFIXES)}, not {path.name}")
     try:
         values = readers[path.suffix](path)
-    except (OSError, ValueError, BadZipFile, KeyError) as error:
+    except _BROKEN as error:
         raise UnreadableRecording(f"not a complete landmark file: {error}") from error
     return _checked(values)
 
@@ -333,11 +337,8 @@ def _from_csv(path: Path) -> dict[str, Value]:
     header = [name for name in table[0] if name]
     for side in SIDES:
         if f"{side}_0_x" in header:
-            count = 1 + max(
-                int(n.split("_")[1])
-                for n in header
-                if n.startswith(f"{side}_") and n.endswith("_x")
-            )
+            numbered = [re.fullmatch(rf"{side}_(\d+)_x", name) for name in header]
+            count = 1 + max(int(found[1]) for found in numbered if found)
             values[side] = np.stack(
                 [
                     np.stack([column(f"{side}_{i}_{axis}") for axis in "xyz"], axis=-1)
@@ -397,6 +398,9 @@ def _checked(values: Mapping[str, Value]) -> HandFile:
         points[side] = hand * UNITS[unit]
         if f"{side}_confidence" in values:
             confidence[side] = _array(values, f"{side}_confidence", (steps,))
+            most = np.nanmax(confidence[side], initial=0)
+            if most > 1.001:
+                raise UnreadableRecording(f"'{side}_confidence' is up to {most:g}, not 0 to 1")
     if "clock_s" in values:
         times_s = _array(values, "clock_s", (steps,))
     else:
@@ -474,8 +478,8 @@ def _array(
 def _poses(values: Mapping[str, Value], steps: int) -> np.ndarray | None:
     if "T_world_cam" not in values:
         return None
-    T = np.asarray(values["T_world_cam"])
-    if T.shape == (4, 4):
+    T = values["T_world_cam"]
+    if isinstance(T, np.ndarray) and T.shape == (4, 4):
         T = np.repeat(T[None], steps, axis=0)
     T = _array({"T_world_cam": T}, "T_world_cam", (steps, 4, 4))
     known = np.asarray(np.isfinite(T).all(axis=(1, 2)))

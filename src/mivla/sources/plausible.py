@@ -1,7 +1,7 @@
 """Whether a person's recording can be what it is said to be: in seconds and metres, upright, each
 hand on its own side. What cannot be is refused with what it looks like; what is odd is noted.
 
-Thresholds come from the recordings of six trackers: palms of 86 to 99 mm; thumb and fingers on the
+Thresholds come from the recordings of five trackers: palms of 86 to 99 mm; thumb and fingers on the
 palm's side in every step of headsets and motion capture, and in two thirds of those of the worst
 film.
 """
