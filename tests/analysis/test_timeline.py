@@ -46,10 +46,11 @@ class Recording:
         return {path for path, _ in (*self.rows, *self.static)}
 
     def column(self, path: str, component: str) -> tuple[np.ndarray, np.ndarray]:
-        """Times and values of a component that is there once a step."""
+        """Times and values of a component that is there once a step, or not at all."""
         rows = self.rows[path, component]
-        assert all(len(row) == 1 for row in rows)
-        return np.array(self.times_s[path, component]), np.array([row[0] for row in rows])
+        assert {len(row) for row in rows} <= {0, 1}
+        times_s = [t for t, row in zip(self.times_s[path, component], rows, strict=True) if row]
+        return np.array(times_s), np.array([row[0] for row in rows if row])
 
 
 def recorded(episode: Episode, tmp_path) -> Recording:
@@ -163,8 +164,8 @@ def test_what_is_not_known_leaves_gaps(tmp_path):
     assert states == [["valid"], ["untracked"], ["valid"]]
     times_s = made.times_s["/validity/x5/right", "StateChange:state"]
     np.testing.assert_allclose(times_s, episode.clock_s[[0, 4, 7]], atol=1e-8)
-    curve = made.times_s["/curves/x5/label/right/joint1", "Scalars:scalars"]
-    assert len(curve) == STEPS - 3
+    curve = made.rows["/curves/x5/label/right/joint1", "Scalars:scalars"]
+    assert [len(row) for row in curve] == [1] * 4 + [0] * 3 + [1] * 5
     # The arm stands meanwhile.
     _, positions = made.column("/x5/links/right/link6", "Transform3D:translation")
     assert len(positions) == STEPS
@@ -186,18 +187,24 @@ def test_a_recording_brings_its_layout(tmp_path):
     rules = Rules(start_rotation="home")
     made = recorded(labelled(labelled(person(), X5, rules), PIPER, rules), tmp_path)
     (stored,) = made.reader.blueprints()
-    views = [
-        value[0]
-        for chunk in made.reader.stream(store=stored).to_chunks()
-        for batch in [chunk.to_record_batch()]
-        for name in batch.schema.names
-        if name == "ViewBlueprint:class_identifier"
-        for value in batch[name].to_pylist()
-    ]
+    batches = [c.to_record_batch() for c in made.reader.stream(store=stored).to_chunks()]
+
+    def said(component: str) -> list:
+        columns = [b[component].to_pylist() for b in batches if component in b.schema.names]
+        return [values for column in columns for values in column]
+
+    views = [value[0] for value in said("ViewBlueprint:class_identifier")]
     assert views.count("2D") == 1
     assert views.count("3D") == 3  # the person and two robots
-    assert views.count("TimeSeries") == 4
+    assert views.count("TimeSeries") == 4  # joints of both sides, openings, reliability
     assert views.count("StateTimeline") == 1
+    # What the views want is there, and every curve is wanted.
+    wanted = {query for queries in said("ViewContents:query") for query in queries}
+    curves = {f"/{query.lstrip('/+ ')}" for query in wanted if "curves/" in query}
+    assert curves == {path for path in made.entities if path.startswith("/curves/")}
+    origins = {origin[0].strip("/") for origin in said("ViewBlueprint:space_origin")}
+    assert origins == {"human", "human/head", "x5", "piper", "curves", "validity", "about"}
+    assert {path.split("/")[1] for path in made.entities} >= {o.split("/")[0] for o in origins}
 
 
 def test_without_the_viewer_the_message_says_how_to_get_it(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ and `validity/<body>/<side>`, a state that is named by its reason.
 """
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mivla import MivlaError
-from mivla.analysis.figure import Figure, Shape, held
+from mivla.analysis.figure import Figure, Shape, held, home
 from mivla.analysis.hands import COLOURS, bones, in_picture, keypoints, laid_over
+from mivla.analysis.stage import framing
 from mivla.analysis.strip import REASONS, words
 from mivla.embodiments import Embodiment, embodiment
 from mivla.embodiments.layout import EEF, JOINTS, SIDES
@@ -42,6 +43,7 @@ _JPEG_QUALITY = 80
 _PICTURES_AT_ONCE = 64
 _AXES = ((255, 80, 80), (80, 220, 80), (90, 120, 255))
 _AXIS_M = 0.06
+_ELEVATION = float(np.radians(40.0))
 
 
 class MissingViewer(MivlaError):
@@ -71,59 +73,57 @@ def show(
         ) from error
     stream = rr.RecordingStream("mivla", recording_id=title)
     unfinished = None if save is None else save.with_name(f".{save.name}.tmp")
-    layout = blueprint(episode)
     if unfinished is None:
-        stream.spawn(default_blueprint=layout)
+        stream.spawn()
     else:
         unfinished.parent.mkdir(parents=True, exist_ok=True)
-        stream.save(unfinished, default_blueprint=layout)
-    _Log(stream, episode).everything(on_step)
+        stream.save(unfinished)
+    log = _Log(stream, episode)
+    log.motions()
+    stream.send_blueprint(_blueprint(episode, log.curves))
+    # Pictures last: everything else is there at once in a viewer that is already open.
+    log.pictures(on_step)
     stream.flush()
     stream.disconnect()
     if unfinished is not None and save is not None:
         unfinished.replace(save)
 
 
-def blueprint(episode: Episode) -> "rrb.Blueprint":
+def _blueprint(episode: Episode, curves: Sequence[str]) -> "rrb.Blueprint":
     """Cameras and the person on the left, the robots on the right, curves and validity below."""
     import rerun.blueprint as rrb
 
-    cameras = [
+    bodies = [embodiment(name) for name in dict.fromkeys((episode.body, *episode.labels))]
+    seen: list[Any] = [
         rrb.Spatial2DView(origin=f"{episode.body}/{name}", name=name) for name in episode.cameras
     ]
-    bodies = [name for name in dict.fromkeys((episode.body, *episode.labels))]
-    people = [
-        rrb.Spatial3DView(origin=name, name="hands, heading frame")
-        for name in bodies
-        if embodiment(name).is_human
-    ]
-    robots = [
-        rrb.Spatial3DView(origin=name, name=embodiment(name).title)
-        for name in bodies
-        if not embodiment(name).is_human
-    ]
-    seen = [*cameras, *people]
+    robots: list[Any] = []
+    for body in bodies:
+        if not body.is_human:
+            points = Figure(body).extent(home(body)[None])
+            robots.append(_space(body.name, body.title, points))
+        elif (points := keypoints(episode)) is not None:
+            points = points[np.isfinite(points).all(axis=-1)]
+            seen.append(_space(body.name, "hands, heading frame", points))
     above: list[Any] = [rrb.Vertical(*seen)] if seen else []
     if robots:
         above.append(robots[0] if len(robots) == 1 else rrb.Tabs(*robots))
-    curves = [
-        rrb.TimeSeriesView(
-            origin="curves",
-            contents=[f"curves/**/{side}/joint{joint + 1}" for joint in range(7)],
-            name=f"{side} joints, rad",
-        )
-        for side in SIDES
-    ]
-    openings = [f"curves/**/{side}/opening" for side in SIDES]
-    trust = [f"curves/**/{side}/{name}" for side in SIDES for name in ("reliability", "confidence")]
-    steady: list[Any] = [
-        rrb.TimeSeriesView(origin="curves", contents=openings, name="opening"),
-        rrb.TimeSeriesView(origin="curves", contents=trust, name="reliability and confidence"),
-    ]
+
+    def view(name: str, *endings: str) -> Any:
+        wanted = [path for path in curves if path.rpartition("/")[2].startswith(endings)]
+        return rrb.TimeSeriesView(origin="curves", contents=wanted, name=name)
+
+    def of(side: str) -> Any:
+        wanted = [path for path in curves if f"/{side}/joint" in path]
+        return rrb.TimeSeriesView(origin="curves", contents=wanted, name=f"{side} joints, rad")
+
+    trust = view("reliability and confidence", "reliability", "confidence")
+    about = rrb.TextDocumentView(origin="about", name="about")
+    first: list[Any] = [view("opening", "opening")]
     if episode.labels:
-        steady.insert(0, rrb.StateTimelineView(origin="validity", name="validity"))
+        first.insert(0, rrb.StateTimelineView(origin="validity", name="validity"))
     below = rrb.Horizontal(
-        rrb.Vertical(*steady), *curves, rrb.TextDocumentView(origin="about", name="about")
+        rrb.Vertical(*first), *map(of, SIDES), rrb.Tabs(about, trust), column_shares=[3, 3, 3, 2]
     )
     return rrb.Blueprint(
         rrb.Vertical(rrb.Horizontal(*above), below, row_shares=[3, 2]),
@@ -135,14 +135,28 @@ def blueprint(episode: Episode) -> "rrb.Blueprint":
     )
 
 
+def _space(origin: str, name: str, points: Float[np.ndarray, "n 3"]) -> Any:
+    """A view from behind and above, in which left is left."""
+    import rerun.blueprint as rrb
+
+    if not len(points):
+        return rrb.Spatial3DView(origin=origin, name=name)
+    eye, target = framing(points, aspect=1.3, elevation=_ELEVATION)
+    controls = rrb.EyeControls3D(position=eye, look_target=target, eye_up=[0.0, 0.0, 1.0])
+    return rrb.Spatial3DView(origin=origin, name=name, eye_controls=controls)
+
+
 class _Log:
     """Sends one episode to one stream, a column at a time."""
 
     def __init__(self, stream: "RecordingStream", episode: Episode) -> None:
         self._stream = stream
         self._episode = with_tool_poses(episode)
+        self.curves: list[str] = []
+        """Paths of the curves that were sent."""
 
-    def everything(self, on_step: Callable[[], None]) -> None:
+    def motions(self) -> None:
+        """Everything but the cameras' pictures."""
         episode = self._episode
         self._about()
         self._body(episode.body, "state", episode.state)
@@ -158,9 +172,11 @@ class _Log:
             for i, side in enumerate(SIDES):
                 path = f"curves/{episode.body}/state/{side}/confidence"
                 self._curve(path, episode.confidence[:, i])
-        # Pictures last: everything else is there at once in a viewer that is already open.
-        for name, camera in episode.cameras.items():
-            self._camera(f"{episode.body}/{name}", camera, on_step)
+
+    def pictures(self, on_step: Callable[[], None]) -> None:
+        """What the cameras saw, and the hands in it."""
+        for name, camera in self._episode.cameras.items():
+            self._camera(f"{self._episode.body}/{name}", camera, on_step)
 
     def _about(self) -> None:
         import rerun as rr
@@ -265,12 +281,14 @@ class _Log:
         self._send(path, np.arange(len(points)), columns)
 
     def _curve(self, path: str, values: Float[np.ndarray, " t"]) -> None:
-        """One curve; steps where it is not known are left out."""
+        """One curve, interrupted where it is not known; none where it never is."""
         import rerun as rr
 
-        known = np.flatnonzero(np.isfinite(values))
-        if len(known):
-            self._send(path, known, rr.Scalars.columns(scalars=values[known].astype(float)))
+        known = np.asarray(np.isfinite(values))
+        if known.any():
+            self.curves.append(path)
+            columns = rr.Scalars.columns(scalars=values[known].astype(float)).partition(known)
+            self._send(path, np.arange(len(values)), columns)
 
     def _camera(self, path: str, camera: Camera, on_step: Callable[[], None]) -> None:
         import rerun as rr
