@@ -28,8 +28,8 @@ LANES = 16
 """Lanes in a group: the longest vector of float32."""
 JUMP_RAD = 0.5
 """A step in which some joint moves more than this is a jump."""
-TRIES = 16
-"""Parts of the library of starts: the nearest start of each part is tried."""
+PARTS = 32
+"""Parts of the library of starts: the nearest start of each part is a candidate."""
 
 DAMPING = 1e-6
 DAMPING_PER_ERROR = 0.05
@@ -62,7 +62,7 @@ def source(chain: Chain) -> str:
         "step": _step(chain, rows),
         "settle": _settle(chain, rows),
         "check": _check(chain, rows),
-        "nearest": _nearest(rows),
+        "nearest": _nearest(),
     }
     constants = [
         f"{name} = {trace.real}({value!r})"
@@ -73,8 +73,9 @@ def source(chain: Chain) -> str:
         name=chain.name,
         dof=chain.dof,
         lanes=LANES,
-        tries=TRIES,
+        parts=PARTS,
         jump=JUMP_RAD,
+        farthest=FARTHEST_M,
         constants="\n".join(constants),
         shift=tuple((quarter_turns(chain) * (np.pi / 2)).tolist()),
         low=tuple(chain.low.tolist()),
@@ -528,15 +529,13 @@ def start_features(T_mount_tool: np.ndarray) -> np.ndarray:
     return np.concatenate([factors, constant[:, None]], axis=1).astype(np.float32)
 
 
-def _nearest(rows: _Rows) -> Trace:
+def _nearest() -> Trace:
     """Lane `l` of `near` and `which`: the least distance so far, against start `j`."""
     trace = Trace("N", "np.float32")
     distance: Number = trace.assign("a12")
     for k in range(12):
-        distance = distance + Term(trace, f"a{k}") * _load(trace, "w", rows.target + k)
-    least = trace.assign("near[k + l]")
-    trace.lines.append(
-        f"which[k + l] = j if {trace.text(distance)} < {least.name} else which[k + l]"
-    )
-    trace.lines.append(f"near[k + l] = min({trace.text(distance)}, {least.name})")
+        distance = distance + Term(trace, f"a{k}") * trace.assign(f"targets[{k} * n + l]")
+    least = trace.assign("near[l]")
+    trace.lines.append(f"which[l] = j if {trace.text(distance)} < {least.name} else which[l]")
+    trace.lines.append(f"near[l] = min({trace.text(distance)}, {least.name})")
     return trace

@@ -5,30 +5,31 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from mivla import MivlaError
-from mivla.kinematics.chain import Chain, forward
+from mivla.kinematics.chain import Chain
 from mivla.kinematics.compiled import program
 from mivla.kinematics.generate import LANES, quarter_turns
 from mivla.kinematics.starts import start_library
 
 POSITION_TOLERANCE_M = 1e-3
 ROTATION_TOLERANCE_RAD = float(np.deg2rad(0.5))
+ROTATION_WEIGHT_M = 0.15
 STEP_CLAMP_RAD = 0.4
 """The most that any joint moves in one iteration."""
 BLOCK = 64
 """Lanes that are solved together, at most."""
 THREADS_FROM_FRAMES = 8192
 """Work below this (about a millisecond) is not worth waking threads for."""
-COLD_LIBRARY_LOG2 = 15
-COLD_POOL = 4
-"""Starts are chosen among this many times as many near ones."""
 COLD_JITTER_RAD = 0.02
-COLD_ROTATION_WEIGHT_M = 0.15
+COLD_ITERATIONS = 40
+"""The most iterations from one start."""
+COLD_BLOCK = 1024
+"""Poses that are looked for together, at most."""
+THREADS_FROM_POSES = 512
 
 
 class BadTargets(MivlaError):
@@ -61,7 +62,7 @@ def solve(
     *,
     position_tolerance_m: float = POSITION_TOLERANCE_M,
     rotation_tolerance_rad: float = ROTATION_TOLERANCE_RAD,
-    rotation_weight_m: float = 0.15,
+    rotation_weight_m: float = ROTATION_WEIGHT_M,
     iterations: int = 40,
     restart_after: int = 0,
     threads: int | None = None,
@@ -157,7 +158,14 @@ def _followed(
             jumped,
         )
 
-    if sum(_spread(block, lanes, steps, threads)) > 0:
+    workers = threads or _processors()
+    width = BLOCK
+    if lanes * steps < THREADS_FROM_FRAMES:
+        workers = 1
+    else:
+        share = -(-lanes // workers)
+        width = min(BLOCK, -(-share // LANES) * LANES)
+    if sum(_spread(block, lanes, width, workers)) > 0:
         raise BadTargets(_not_rigid(T))
     return Solution(q, position, rotation, converged, jumped)
 
@@ -167,91 +175,65 @@ def solve_cold(
     T_base_tool: Float[np.ndarray, "n 4 4"],
     rng: np.random.Generator,
     restarts: int = 8,
+    *,
+    threads: int | None = None,
 ) -> Solution:
     """Joints for single poses without a start: from joints whose tool is near the target.
 
-    Of `restarts` starts the one that ends nearest to its target is kept; which branch of the
-    arm's solutions that is, is left to chance. A missing (NaN) target gets the middle of the
-    range and is not converged.
+    Of up to `restarts` starts the first that reaches its target is kept, else the one that ends
+    nearest; which branch of the arm's solutions that is, is left to chance. A missing (NaN) target
+    gets the middle of the range and is not converged. None is `jumped`: poses do not follow each
+    other. `threads` is as in `solve`.
+
+    Raises:
+        BadTargets: there is no start, the shape does not fit, or a target is no rigid pose.
     """
     if restarts < 1:
         raise BadTargets(f"restarts is {restarts}; there must be at least one start.")
-    starts = _starts(chain, T_base_tool, rng, restarts)
-    best = _single(chain, T_base_tool, starts[:, 0])
-    for restart in range(1, restarts):
-        pending = np.flatnonzero(~best.converged & np.isfinite(best.position_error_m))
-        if len(pending) == 0:
-            break
-        found = _single(chain, T_base_tool[pending], starts[pending, restart])
-        best = _better(best, found, pending)
-    return best
-
-
-def _starts(chain: Chain, T: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
-    """Per pose, joints whose tool is near it, unlike each other: "n count dof".
-
-    The first is the nearest of a library, each further one the least like those before it among
-    the next nearest: nearness finds the right end of the workspace, unlikeness the other branches
-    of the arm. A little chance makes a second call a second chance.
-    """
-    present = np.flatnonzero(np.isfinite(T).all(axis=(1, 2)))
-    starts = np.tile(0.5 * (chain.low + chain.high), (len(T), count, 1))
-    library, tree = _library(chain)
-    _, nearest = tree.query(_features(T[present]), k=COLD_POOL * count)
-    pool = library[nearest]
-    chosen = np.zeros(len(present), dtype=int)
-    likeness = np.full(pool.shape[:2], np.inf)
-    for k in range(count):
-        start = pool[np.arange(len(present)), chosen]
-        starts[present, k] = start
-        likeness = np.minimum(likeness, np.abs(pool - start[:, None]).max(axis=-1))
-        chosen = likeness.argmax(axis=1)
-    return starts + rng.uniform(-COLD_JITTER_RAD, COLD_JITTER_RAD, starts.shape)
-
-
-@cache
-def _library(chain: Chain) -> tuple[np.ndarray, Any]:
-    """Joints that fill the range evenly, and a search tree (KDTree) over their tool poses."""
-    from scipy.spatial import KDTree
-    from scipy.stats import qmc
-
-    even = qmc.Sobol(chain.dof, scramble=False).random_base2(COLD_LIBRARY_LOG2)
-    q = chain.low + even * (chain.high - chain.low)
-    return q, KDTree(_features(forward(chain, q)))
-
-
-def _features(T: np.ndarray) -> np.ndarray:
-    """Position and weighed rotation entries, whose distance orders poses by nearness."""
-    R = T[:, :3, :3].reshape(len(T), 9)
-    return np.concatenate([T[:, :3, 3], COLD_ROTATION_WEIGHT_M * R], axis=1)
-
-
-def _single(chain: Chain, T: np.ndarray, starts: np.ndarray) -> Solution:
-    found = solve(chain, T[:, None], starts, iterations=60)
-    return Solution(
-        found.q[:, 0],
-        found.position_error_m[:, 0],
-        found.rotation_error_rad[:, 0],
-        found.converged[:, 0],
-        found.jumped[:, 0],
+    if T_base_tool.ndim != 3 or T_base_tool.shape[1:] != (4, 4):
+        raise BadTargets(f"targets are {T_base_tool.shape}; poses without lanes are (n, 4, 4).")
+    T = np.ascontiguousarray(T_base_tool, dtype=np.float64)[:, None]
+    poses = len(T)
+    q = np.empty((poses, 1, chain.dof))
+    position, rotation = np.empty((2, poses, 1))
+    converged = np.empty((poses, 1), dtype=bool)
+    features, joints = start_library(chain)
+    # Which starts share a part of the library, and where they stand exactly: a second call is a
+    # second chance.
+    turned = int(rng.integers(len(joints)))
+    features, joints = np.roll(features, turned, axis=0), np.roll(joints, turned, axis=0)
+    jitter = rng.uniform(-COLD_JITTER_RAD, COLD_JITTER_RAD, (restarts, chain.dof)).astype(
+        np.float32
     )
+    cold = program(chain).cold
 
+    def block(first: int, count: int) -> float:
+        return cold(
+            T,
+            chain.T_base_mount,
+            first,
+            count,
+            restarts,
+            jitter,
+            np.float32(ROTATION_WEIGHT_M),
+            np.float32(STEP_CLAMP_RAD),
+            COLD_ITERATIONS,
+            POSITION_TOLERANCE_M,
+            ROTATION_TOLERANCE_RAD,
+            features,
+            joints,
+            q,
+            position,
+            rotation,
+            converged,
+        )
 
-def _better(best: Solution, found: Solution, where: np.ndarray) -> Solution:
-    """`best`, with those of `found` (for the targets `where`) that are nearer."""
-    nearer = _cost(found) < _cost(best)[where]
-    at = where[nearer]
-    merged = {}
-    for name in ("q", "position_error_m", "rotation_error_rad", "converged", "jumped"):
-        values = getattr(best, name).copy()
-        values[at] = getattr(found, name)[nearer]
-        merged[name] = values
-    return Solution(**merged)
-
-
-def _cost(solution: Solution) -> np.ndarray:
-    position = solution.position_error_m / POSITION_TOLERANCE_M
-    return position**2 + (solution.rotation_error_rad / ROTATION_TOLERANCE_RAD) ** 2
+    workers = threads or _processors()
+    share = min(COLD_BLOCK, -(-poses // workers)) if poses >= THREADS_FROM_POSES else COLD_BLOCK
+    if sum(_spread(block, poses, share, workers)) > 0:
+        raise BadTargets(_not_rigid(T))
+    jumped = np.zeros(poses, dtype=bool)
+    return Solution(q[:, 0], position[:, 0], rotation[:, 0], converged[:, 0], jumped)
 
 
 def _checked(chain: Chain, T: np.ndarray, q_start: np.ndarray) -> None:
@@ -282,18 +264,13 @@ def _not_rigid(T: np.ndarray) -> str:
 
 
 def _spread(
-    block: Callable[[int, int], float], lanes: int, steps: int, threads: int | None
+    block: Callable[[int, int], float], count: int, width: int, workers: int
 ) -> list[float]:
-    """What `block` returns for all lanes: one block for a little work, else several threads."""
-    workers = threads or _processors()
-    width = BLOCK
-    if lanes * steps >= THREADS_FROM_FRAMES:
-        share = -(-lanes // workers)
-        width = min(BLOCK, -(-share // LANES) * LANES)
-    counts = [(first, min(width, lanes - first)) for first in range(0, lanes, width)]
-    if workers == 1 or len(counts) < 2 or lanes * steps < THREADS_FROM_FRAMES:
-        return [block(*each) for each in counts]
-    return list(_threads(os.getpid(), workers).map(lambda each: block(*each), counts))
+    """What `block(first, how_many)` returns over `count`, `width` at a time, on several threads."""
+    parts = [(first, min(width, count - first)) for first in range(0, count, width)]
+    if workers == 1 or len(parts) < 2:
+        return [block(*part) for part in parts]
+    return list(_threads(os.getpid(), workers).map(lambda part: block(*part), parts))
 
 
 def _processors() -> int:

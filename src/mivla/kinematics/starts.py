@@ -9,7 +9,7 @@ from mivla.geometry import se3
 from mivla.kinematics.chain import Chain, forward
 from mivla.kinematics.generate import quarter_turns, start_features
 
-STARTS = 4096
+STARTS = 8192
 """Configurations in the library of an arm."""
 
 
