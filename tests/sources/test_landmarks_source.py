@@ -166,6 +166,14 @@ def test_zeros_for_a_missing_hand_are_missing(person, tmp_path):
     assert "hands found: left in 42% of steps, right in 100% of steps" in episode.notes
 
 
+def test_a_billion_for_missing_is_missing(person, tmp_path):
+    points = {side: p.copy() for side, p in a_file(person).points.items()}
+    points["right"][2:4] = 1e9
+    landmarks.save(tmp_path / "a.npz", a_file(person, points=points))
+    missing = np.isnan(landmarks.read(tmp_path / "a.npz").state["hand"][:, 24:]).all(axis=1)
+    assert np.flatnonzero(missing).tolist() == [2, 3]
+
+
 def test_a_world_with_y_up_and_any_origin_changes_nothing(person, tmp_path):
     file = a_file(person)
     R = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, 1.0], [-1.0, 0.0, 0.0]])

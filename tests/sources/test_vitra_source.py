@@ -115,6 +115,22 @@ def test_steps_that_are_not_kept_are_missing(record, tmp_path):
     assert np.isfinite(episode.state["hand"][:20, 24:]).all()
 
 
+def test_camera_poses_that_are_none_are_missing(record, tmp_path):
+    record["extrinsics"][0] = 0
+    record["extrinsics"][5, 0, 0] = 1e200
+    written(tmp_path / "a.npy", record)
+    write_video(
+        tmp_path / "a.mp4", ArrayFrames(np.zeros((25, 24, 32, 3), dtype=np.uint8)), rate_hz=30.0
+    )
+    episode = vitra.read(tmp_path / "a.npy")
+    missing = np.isnan(episode.cameras["head"].T_base_cam).all(axis=(1, 2))
+    assert np.flatnonzero(missing).tolist() == [0, 5]
+    assert np.isfinite(episode.state["hand"][:, 24:]).all()
+    record["extrinsics"][:] = 0
+    with pytest.raises(UnreadableRecording, match="no camera pose in it is valid"):
+        vitra.read(written(tmp_path / "a.npy", record))
+
+
 def test_texts_are_subtasks_where_there_are_several(record, tmp_path):
     record["text"]["right"] = [("Reach.", (0, 10)), ("Lift.", (np.int64(10), np.int64(25)))]
     episode = vitra.read(written(tmp_path / "a.npy", record))
@@ -150,6 +166,7 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path, capsys, p
         ("left", None, "no hand 'left'"),
         ("video_decode_frame", np.arange(3), "25 camera poses for 3 pictures"),
         ("text", {"right": [("Lift.", 3)]}, "a text of the right hand"),
+        ("text", {"right": 5}, "a text of the right hand is 5"),
     ],
 )
 def test_annotations_that_lack_something_say_what(record, tmp_path, name, value, words):

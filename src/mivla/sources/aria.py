@@ -347,4 +347,5 @@ def _read_table(path: Path, names: list[str], types: dict[str, pa.DataType]) -> 
     try:
         return tables.read_csv(path, convert_options=options)
     except (OSError, pa.ArrowInvalid) as error:
-        raise UnreadableRecording(f"{path.name} is not a complete table: {error}") from error
+        said = str(error).splitlines()[0][:120]
+        raise UnreadableRecording(f"{path.name} is not a complete table: {said}") from error

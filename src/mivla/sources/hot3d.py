@@ -245,8 +245,8 @@ def _moments(folder: Path, times_ns: np.ndarray) -> np.ndarray:
     path = _find_mask(folder, "mask_hand_pose_available")
     if path is not None:
         of_camera: dict[str, set[int]] = {}
-        for row in _rows(path):
-            of_camera.setdefault(row["stream_id"], set()).add(int(row["timestamp[ns]"]))
+        for camera, time, _ in _entries(path):
+            of_camera.setdefault(camera, set()).add(time)
         # Aria's colour camera is 214-1; Quest 3 has none, and cameras that share their times.
         chosen = of_camera.get("214-1") or max(of_camera.values(), key=len, default=set())
         keep = np.array([t in chosen for t in times_ns.tolist()], dtype=bool)
@@ -262,9 +262,8 @@ def _mask(folder: Path, name: str, times_ns: np.ndarray) -> np.ndarray:
     if path is None:
         return np.ones(len(times_ns), dtype=bool)
     said: dict[int, bool] = {}
-    for row in _rows(path):
-        time = int(row["timestamp[ns]"])
-        said[time] = said.get(time, False) or row["mask"] == "True"
+    for _, time, true in _entries(path):
+        said[time] = said.get(time, False) or true
     return np.array([said.get(t, True) for t in times_ns.tolist()], dtype=bool)
 
 
@@ -273,15 +272,16 @@ def _find_mask(folder: Path, name: str) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _entries(path: Path) -> list[tuple[str, int, bool]]:
+    """Camera, time in nanoseconds and value of each row of a mask."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UnreadableRecording(f"{path.name} is not a table: {error}") from error
-    if rows and not {"timestamp[ns]", "stream_id", "mask"} <= set(rows[0]):
-        raise UnreadableRecording(f"{path.name} is not a mask of HOT3D: {', '.join(rows[0])}")
-    return rows
+            return [
+                (row["stream_id"], int(row["timestamp[ns]"]), row["mask"] == "True")
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise UnreadableRecording(f"{path.name} is not a mask of HOT3D: {error}") from error
 
 
 def _json(path: Path) -> Any:

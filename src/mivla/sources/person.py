@@ -28,6 +28,10 @@ NO_HAND_M = 1e-6
 """A palm shorter than this is no hand: missing ones are written as zeros by some."""
 
 
+FAR_M = 1e6
+"""What lies further than this is no point: some write a billion for missing."""
+
+
 @dataclass(frozen=True)
 class Head:
     """The camera on a person's head, as far as it is known."""
@@ -56,18 +60,19 @@ def episode_of(
     """Hands in a world of metres, left and right, in the heading frame.
 
     `up` points against gravity. Without a head camera the person is taken to look to `forward`
-    and to be at the world's origin. A hand without size is missing. Pictures without a camera pose
-    are not kept.
+    and to be at the world's origin. A hand without size is missing, and so is what is not finite,
+    or a thousand kilometres away, and a camera pose that is none.
 
     Raises:
         UnreadableRecording: it cannot be what it is said to be (`plausible`), or neither a camera
             pose nor a direction tells where the person looks.
     """
     clock_s = plausible.clock(times_s)
-    points = np.where(np.isfinite(points).all(axis=-1, keepdims=True), points, np.nan)
+    there = (np.abs(points) < FAR_M).all(axis=-1, keepdims=True)
+    points = np.where(there, points, np.nan)
     palm = np.linalg.norm(points[:, :, MIDDLE_KNUCKLE] - points[:, :, WRIST], axis=-1)
     points = np.where((palm < NO_HAND_M)[:, :, None, None], np.nan, points)
-    T_world_cam = None if head is None else head.T_world_cam
+    T_world_cam = None if head is None else rigid_or_missing(head.T_world_cam)
     odd = plausible.notes(points, T_world_cam, up)
     T_base_world = se3.inverse(_heading(T_world_cam, forward, up))
     points = se3.transform(T_base_world, points)
@@ -77,7 +82,7 @@ def episode_of(
     }
     cameras = {}
     if head is not None and head.frames is not None:
-        cameras["head"] = Camera(head.frames, head.intrinsics, T_base_world @ head.T_world_cam)
+        cameras["head"] = Camera(head.frames, head.intrinsics, T_base_world @ T_world_cam)
     seen = plausible.graspable(points).mean(axis=0)
     found = ", ".join(f"{s} in {share:.0%} of steps" for s, share in zip(SIDES, seen, strict=True))
     return Episode(
@@ -93,6 +98,17 @@ def episode_of(
         origin=origin,
         notes=(*notes, *odd, f"hands found: {found}"),
     )
+
+
+def rigid_or_missing(T: Float[np.ndarray, "t 4 4"]) -> Float[np.ndarray, "t 4 4"]:
+    """Poses as they are, NaN where the rotation is none or the position is nowhere."""
+    there = (np.abs(T) < FAR_M).all(axis=(1, 2), keepdims=True)
+    T = np.where(there, T, np.nan)
+    R = T[:, :3, :3]
+    error = np.abs(np.swapaxes(R, 1, 2) @ R - np.eye(3)).max(axis=(1, 2))
+    volume = np.sum(np.cross(R[:, :, 0], R[:, :, 1]) * R[:, :, 2], axis=-1)
+    good = (error < 1e-3) & (volume > 0)
+    return np.where(good[:, None, None], T, np.nan)
 
 
 def next_of(values: Float[np.ndarray, "t d"]) -> Float[np.ndarray, "t d"]:

@@ -20,7 +20,13 @@ from mivla.episodes.record import Frames
 from mivla.episodes.video import UnreadableVideo, open_video
 from mivla.geometry import se3
 from mivla.geometry.camera import Pinhole
-from mivla.sources.person import DEFAULT_PITCH_DEG, Head, episode_of, looking_down
+from mivla.sources.person import (
+    DEFAULT_PITCH_DEG,
+    Head,
+    episode_of,
+    looking_down,
+    rigid_or_missing,
+)
 from mivla.sources.source import OnSkip, Skipped, UnreadableRecording, ignore, recordings
 
 SUFFIXES = (".npy",)
@@ -35,6 +41,13 @@ _ALLOWED = {
     "ndarray": np.ndarray,
     "dtype": np.dtype,
 }
+
+
+# A broken pickle may fail in any of these ways, or ask for more memory than there is.
+_BROKEN = (
+    *(OSError, ValueError, EOFError, pickle.UnpicklingError),
+    *(KeyError, IndexError, TypeError, AttributeError, MemoryError, RuntimeError, SystemError),
+)
 
 
 class _NumbersOnly(pickle.Unpickler):
@@ -83,17 +96,7 @@ def record(path: Path) -> dict[str, Any]:
             if shape != () or not kind.hasobject:
                 raise UnreadableRecording(f"it is an array of {shape} {kind}, not an annotation")
             found = _NumbersOnly(file).load()
-    # A broken pickle may fail in any of these ways.
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        pickle.UnpicklingError,
-        KeyError,
-        IndexError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except _BROKEN as error:
         raise UnreadableRecording(f"not a complete annotation of VITRA: {error}") from error
     found = found.item() if isinstance(found, np.ndarray) and found.shape == () else found
     if not isinstance(found, dict):
@@ -139,7 +142,7 @@ def read(path: Path, *, origin: str = "", pitch_deg: float | None = None) -> Epi
     """
     path = Path(path)
     values = record(path)
-    T_cam_world = _numbers(values, "extrinsics", (4, 4))
+    T_cam_world = rigid_or_missing(_numbers(values, "extrinsics", (4, 4)))
     steps = len(T_cam_world)
     K = _numbers(values, "intrinsics", (3,))
     points = np.full((steps, 2, 21, 3), np.nan)
@@ -223,7 +226,8 @@ def _texts(values: dict[str, Any], times_s: np.ndarray) -> tuple[tuple[float, st
     about = values.get("anno_type")
     found = []
     for side in SIDES if about not in SIDES else (about,):
-        for entry in text.get(side, ()):
+        entries = text.get(side, ())
+        for entry in entries if isinstance(entries, list | tuple) else (entries,):
             try:
                 words, (start, stop) = entry
                 start, stop = int(start), int(stop)
