@@ -1,3 +1,4 @@
+# pyright: basic, reportOptionalMemberAccess=false, reportOptionalSubscript=false
 """No real recording is refused, and each way to spoil one is named for what it is."""
 
 import json
@@ -286,3 +287,16 @@ def test_clocks_that_cannot_be_are_refused(times_s, words):
 def test_a_clock_may_begin_anywhere_and_have_gaps():
     clock_s = plausible.clock(np.array([-3.0, -2.9, -2.8, 60.0]))
     assert_allclose(clock_s, [0, 0.1, 0.2, 63.0])
+
+
+def test_a_long_recording_is_judged_as_a_short_one_and_a_rare_hand_is_not_overlooked():
+    one = simulated()
+    steps = np.arange(20_000) % len(one.points)
+    points = one.points[steps].copy()
+    assert plausible.findings(points, one.T_world_cam[steps], one.up) == []
+    # The left hand is there for a second in eleven minutes, and is a right one.
+    left = points[:, 0].copy()
+    points[:, 0] = np.nan
+    points[7_001:7_031, 0] = left[7_001:7_031] * [-1, 1, 1] + [0.5, 0, 0]
+    (finding,) = plausible.findings(points, None, None)
+    assert "the left hand is shaped like the other side's" in finding.text
