@@ -13,7 +13,7 @@ from mivla.episodes.store import Dataset, DatasetWriter
 from mivla.episodes.video import open_video, write_video
 from mivla.geometry import se3
 from mivla.geometry.camera import Pinhole
-from mivla.retarget import home_grip
+from mivla.retarget import PRESETS, home_grip, retarget
 from mivla.sources import egodex
 
 STEPS = 8
@@ -232,3 +232,64 @@ def test_a_video_becomes_a_dataset_with_labels_and_a_film(tmp_path, capsys):
     assert (labels.reason[:, 0] == 1).all()
     assert len(open_video(tmp_path / "out" / "clip.mp4")) == 30
     assert "rules: video" in capsys.readouterr().out
+
+
+def holding_up(episode: Episode) -> Episode:
+    """The same, with hands whose fingers point up: no gripper of an X5 follows them."""
+    points = episode.state["landmarks"].reshape(STEPS, 2, 21, 3).astype(float)
+    wrist = points[:, :, :1]
+    R = np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])
+    points = (points - wrist) @ R.T + wrist
+    state = {
+        "hand": hand_part(points[:, 0], points[:, 1]),
+        "landmarks": points.reshape(STEPS, -1),
+    }
+    return replace(episode, state=state)
+
+
+def test_where_much_is_lost_the_command_says_what_would_keep_more(tmp_path, capsys):
+    episode = holding_up(person())
+    root = stored(tmp_path / "people", [episode, episode])
+    assert cli.main(["retarget", str(root), "--to", "x5"]) == 0
+    said = capsys.readouterr().out
+    kept = {
+        name: float((retarget(episode, X5, rules).reason == 0).mean())
+        for name, rules in PRESETS.items()
+    }
+    assert kept["default"] < 0.5 < kept["video"]
+    assert f"{kept['default']:.0%} of the steps with a hand are kept in 2 episodes" in said
+    assert f"{kept['video']:.0%} with --rules video" in said
+    assert cli.main(["retarget", str(root), "--to", "x5", "--rules", "video"]) == 0
+    assert "steps with a hand are kept" not in capsys.readouterr().out
+
+
+def test_steps_that_were_bridged_are_counted(tmp_path, capsys):
+    episode = person()
+    hands = episode.state["hand"].copy()
+    hands[3:5, :24] = np.nan
+    landmarks = episode.state["landmarks"].copy()
+    landmarks[3:5, :63] = np.nan
+    episode = replace(episode, state={"hand": hands, "landmarks": landmarks})
+    root = stored(tmp_path / "people", [episode, episode])
+    command = ["retarget", str(root), "--to", "x5", "--start-rotation", "home", "--workers", "2"]
+    assert cli.main(command) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "of these bridged" in line]
+    assert "4 (25.0%)" in line
+    assert "0 (0.0%)" in line
+
+
+def test_a_copy_in_another_place_is_labelled_by_several_processes(tmp_path):
+    root = tmp_path / "people"
+    with DatasetWriter(
+        root, body="human", fps=30, cameras={"head": (48, 64)}, data_files_size_in_mb=1e-6
+    ) as writer:
+        for number in range(3):
+            writer.add(replace(person(), origin=f"human-{number}"))
+    assert len(Dataset.open(root).data_files) > 1
+    command = ["retarget", str(root), "--to", "x5", "--workers"]
+    assert cli.main([*command, "2", "--out", str(tmp_path / "two")]) == 0
+    assert cli.main([*command, "1", "--out", str(tmp_path / "one")]) == 0
+    two, one = Dataset.open(tmp_path / "two"), Dataset.open(tmp_path / "one")
+    assert one.stats.keys() == two.stats.keys()
+    for name in one.column_names:
+        np.testing.assert_array_equal(one.column(name), two.column(name))

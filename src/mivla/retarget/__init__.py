@@ -10,12 +10,13 @@ from mivla.retarget.mapping import (
     summary,
     with_tool_poses,
 )
-from mivla.retarget.opening import opening_filtered
+from mivla.retarget.opening import opening_filtered, opening_of
 from mivla.retarget.registration import Registration, SideRegistration
-from mivla.retarget.rules import PRESETS, InvalidRules, Reason, Rules, preset
+from mivla.retarget.rules import MEASURED_ANCHORS, PRESETS, InvalidRules, Reason, Rules, preset
 
 __all__ = [
     "HAND_HOME",
+    "MEASURED_ANCHORS",
     "PRESETS",
     "CannotMap",
     "InvalidRules",
@@ -27,6 +28,7 @@ __all__ = [
     "label",
     "mapping_hash",
     "opening_filtered",
+    "opening_of",
     "preset",
     "retarget",
     "summary",

@@ -1,19 +1,26 @@
 """Joints that bring an arm's tool along a trajectory, and why they cannot."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from numba import njit
 
 from mivla.embodiments import Arm
 from mivla.geometry import se3
-from mivla.kinematics import Chain, Solution, chain, forward, limits, solve, solve_cold
-from mivla.retarget.registration import runs
+from mivla.kinematics import (
+    Chain,
+    Solution,
+    chain,
+    forward,
+    limits,
+    solve_trajectory,
+)
 from mivla.retarget.rules import Reason, Rules
 
-_COLD_STARTS_PER_STRETCH = 4
-_MOST_COLD_STARTS = 64
+_LOST_STEPS = 3
+"""So many steps out of reach, and other configurations are tried."""
 _LIMIT_MARGIN_RAD = 2e-3
 # How many metres a radian is worth where the rotation is only wished for: the position wins, and
 # is off by a few hundredths of a millimetre for it.
@@ -22,10 +29,10 @@ _WISHED_ROTATION_WEIGHT_M = 0.01
 
 @dataclass(frozen=True)
 class Followed:
-    """An arm on its way along a trajectory."""
+    """An arm on its way along a trajectory. In steps that are not VALID nothing is meant."""
 
     q: Float[np.ndarray, "t dof"]
-    """Radians; NaN where `reason` is not VALID."""
+    """Radians."""
     T_base_tool: Float[np.ndarray, "t 4 4"]
     """The tool pose that was wanted; with `positions_only`, turned as `q` turns it."""
     error: Float[np.ndarray, " t"]
@@ -42,104 +49,67 @@ def follow(
 ) -> Followed:
     """Solve every step whose `reason` is VALID, warm-started from home and from step to step.
 
-    Where the arm loses the trajectory, it is looked for from other configurations (drawn from a
-    fixed seed: the same trajectory always has the same joints), and goes on from there.
+    The others must be missing (NaN). Where the arm loses the trajectory, it is looked for in other
+    configurations, and goes on in the nearest that reaches it.
     """
     arm_chain = chain(arm)
-    wanted = reason == Reason.VALID
-    targets = np.where(wanted[:, None, None], T_base_tool, np.nan)
-    solution = _solve_with_restarts(arm_chain, targets, np.array(arm.home, dtype=float), rules)
+    solution = _trajectory(arm_chain, T_base_tool, np.array(arm.home, dtype=float), rules)
     q = solution.q
     error = solution.position_error_m / rules.position_tolerance_m
     if rules.positions_only:
-        targets = se3.pose(forward(arm_chain, q)[:, :3, :3], targets[:, :3, 3])
+        R = forward(arm_chain, q)[:, :3, :3]
+        T_base_tool = se3.pose(R, T_base_tool[:, :3, 3])
     else:
         error = np.maximum(error, solution.rotation_error_rad / rules.rotation_tolerance_rad)
-    missed = wanted & ~solution.converged
+    missed = (reason == Reason.VALID) & ~solution.converged
     reason = reason.copy()
     if missed.any():
         reason[missed] = np.where(
-            _at_limit(arm_chain, q[missed]) & _near_enough(arm_chain, targets[missed]),
+            _at_limit(arm_chain, q[missed]) & _near_enough(arm_chain, T_base_tool[missed]),
             Reason.JOINT_LIMIT,
             Reason.OUT_OF_REACH,
         )
-    good = np.flatnonzero(reason == Reason.VALID)
-    speed = np.abs(np.diff(q[good], axis=0)) / np.diff(clock_s[good])[:, None]
-    # A change of configuration across a gap harms nobody; from one step to the next it does.
-    neighbours = np.diff(good) == 1
-    fast = (speed > rules.max_joint_speed_rad_s).any(axis=-1) & neighbours
-    reason[good[1:][fast]] = Reason.JUMP
-    valid = reason == Reason.VALID
-    return Followed(
-        q=np.where(valid[:, None], q, np.nan),
-        T_base_tool=np.where(valid[:, None, None], targets, np.nan),
-        error=np.where(valid, error, np.nan),
-        reason=reason,
-    )
+    _find_jumps(q, clock_s, rules.max_joint_speed_rad_s, reason)
+    return Followed(q, T_base_tool, error, reason)
 
 
-def _solve_with_restarts(
-    arm_chain: Chain, targets: np.ndarray, q_home: np.ndarray, rules: Rules
-) -> Solution:
-    """The trajectory from home; where it is lost, from elsewhere if that loses fewer steps."""
-    best = _trajectory(arm_chain, targets, q_home, rules)
-    known = np.isfinite(targets).all(axis=(-2, -1))
-    for step, q_start in _elsewhere(arm_chain, targets, known & ~best.converged, rules):
-        if best.converged[step]:
-            continue
-        rest = _trajectory(arm_chain, targets[step:], q_start, rules)
-        if rest.converged.sum() > best.converged[step:].sum():
-            best = Solution(
-                np.concatenate([best.q[:step], rest.q]),
-                np.concatenate([best.position_error_m[:step], rest.position_error_m]),
-                np.concatenate([best.rotation_error_rad[:step], rest.rotation_error_rad]),
-                np.concatenate([best.converged[:step], rest.converged]),
-            )
-    return best
+_VALID, _JUMP = int(Reason.VALID), int(Reason.JUMP)
 
 
-def _elsewhere(
-    arm_chain: Chain, targets: np.ndarray, lost: np.ndarray, rules: Rules
-) -> list[tuple[int, np.ndarray]]:
-    """Of some steps in every lost stretch, those that have a solution after all; with joints."""
-    steps = np.unique(
-        np.concatenate(
-            [
-                np.linspace(start, stop - 1, _COLD_STARTS_PER_STRETCH).astype(int)
-                for start, stop in runs(lost)
-            ]
-            or [np.zeros(0, dtype=int)]
-        )
-    )
-    if not len(steps):
-        return []
-    steps = steps[np.linspace(0, len(steps) - 1, min(len(steps), _MOST_COLD_STARTS)).astype(int)]
-    found = solve_cold(arm_chain, targets[steps], np.random.default_rng(0))
-    reached = found.position_error_m <= rules.position_tolerance_m
-    if not rules.positions_only:
-        reached &= found.rotation_error_rad <= rules.rotation_tolerance_rad
-    return [(int(steps[i]), found.q[i]) for i in np.flatnonzero(reached)]
+@njit(cache=True, error_model="numpy")
+@no_type_check
+def _find_jumps(q, clock_s, max_speed_rad_s, reason):
+    """Mark steps that a joint reaches too fast from the step before.
+
+    A change of configuration across a gap harms nobody; from one step to the next it does.
+    """
+    before_was_valid = False
+    for t in range(len(q)):
+        valid = reason[t] == _VALID
+        if valid and before_was_valid:
+            most = max_speed_rad_s * (clock_s[t] - clock_s[t - 1])
+            for i in range(q.shape[1]):
+                if abs(q[t, i] - q[t - 1, i]) > most:
+                    reason[t] = _JUMP
+        before_was_valid = valid
 
 
 def _trajectory(
     arm_chain: Chain, targets: np.ndarray, q_start: np.ndarray, rules: Rules
 ) -> Solution:
-    """One trajectory, without the lane axis."""
     rotation: dict[str, Any] = {"rotation_tolerance_rad": rules.rotation_tolerance_rad}
     if rules.positions_only:
         rotation = {
             "rotation_tolerance_rad": np.inf,
             "rotation_weight_m": _WISHED_ROTATION_WEIGHT_M,
         }
-    lane = solve(
+    return solve_trajectory(
         arm_chain,
-        targets[None],
-        q_start[None],
+        targets,
+        q_start,
         position_tolerance_m=rules.position_tolerance_m,
+        restart_after=_LOST_STEPS,
         **rotation,
-    )
-    return Solution(
-        lane.q[0], lane.position_error_m[0], lane.rotation_error_rad[0], lane.converged[0]
     )
 
 

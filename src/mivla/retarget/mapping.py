@@ -3,18 +3,22 @@
 import hashlib
 import json
 from dataclasses import replace
+from functools import cache
+from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float, Int
+from numba import njit
 
 from mivla import MivlaError
-from mivla.embodiments import Embodiment, embodiment, hand
-from mivla.embodiments.layout import EEF, HAND, JOINTS, SIDES, Side
+from mivla.embodiments import Arm, Embodiment, embodiment, hand
+from mivla.embodiments.layout import EEF, JOINTS, SIDES, Side
 from mivla.episodes import Episode, Labels, Motion
 from mivla.geometry import se3, so3
 from mivla.kinematics import chain, forward, tool_poses
-from mivla.retarget.joints import follow
-from mivla.retarget.opening import opening_filtered
+from mivla.retarget.joints import Followed, follow
+from mivla.retarget.measured import measured_frame
+from mivla.retarget.opening import opening_of
 from mivla.retarget.registration import Registration, SideRegistration, choose_half_turns
 from mivla.retarget.rules import PRESETS, Reason, Rules
 from mivla.retarget.validity import Track, clean
@@ -47,13 +51,18 @@ def retarget(
 
     Raises:
         CannotMap: both bodies are persons or both are robots, or the episode has no motion in
-            the part that is mapped.
+            the part that is mapped, or it is of a robot and the rules lead one way.
     """
     own = embodiment(episode.body)
     if own.is_human == to.is_human:
         raise CannotMap(
             f"the mapping is between a person and a robot; this episode is of {own.name!r} and "
             f"the target is {to.name!r}."
+        )
+    if rules.one_way and not own.is_human:
+        raise CannotMap(
+            f"these rules make tools of hands and no hands of tools: {'; '.join(rules.one_way)}. "
+            f"Give rules that can be undone, such as 'default'."
         )
     map_episode = _robot_from_human if own.is_human else _human_from_robot
     state, action, reliability, reason, used = map_episode(episode, to, rules, registration)
@@ -104,6 +113,7 @@ def summary(labels: Labels) -> dict[Reason, int]:
     return {reason: int(np.sum(labels.reason == reason)) for reason in Reason}
 
 
+@cache
 def mapping_hash(to: Embodiment, rules: Rules) -> str:
     """Sixteen digits that change when the same episode would get other labels."""
     made_of = {
@@ -133,20 +143,21 @@ def home_grip(side: Side) -> Float[np.ndarray, "4 4"]:
 def _robot_from_human(
     episode: Episode, to: Embodiment, rules: Rules, registration: Registration | None
 ) -> tuple[Motion, Motion, np.ndarray, np.ndarray, Registration]:
-    part = _required(episode.state, "hand", episode)
     steps = len(episode)
-    joints, eef = np.full((steps, JOINTS.dim), np.nan), np.full((steps, EEF.dim), np.nan)
+    # A row more than steps: a person is not commanded, and what holds next was wanted now.
+    motion = {
+        "joints": np.full((steps + 1, JOINTS.dim), np.nan),
+        "eef": np.full((steps + 1, EEF.dim), np.nan),
+    }
     reliability = np.zeros((steps, 2))
     reason = np.full((steps, 2), int(Reason.UNTRACKED), dtype=np.int64)
     used: dict[str, SideRegistration | None] = {}
     for column, side in enumerate(SIDES):
-        T_grip, pinch = hand.grip_and_pinch(part, side)
         confidence = None if episode.confidence is None else episode.confidence[:, column]
-        track = clean(T_grip, pinch, confidence, episode.clock_s, rules)
+        track, anchor = tracked(episode, side, rules)
         arm = to.arm(side)
-        T_home = forward(chain(arm), np.array(arm.home))
+        T_home = _home_tool(arm)
         known = None if registration is None else getattr(registration, side)
-        anchor = _anchor(episode.state, T_grip, track, side, rules)
         used[side] = known or _register(
             track.T, track.reason, T_home, anchor, rules, to_robot=True, filled=track.filled
         )
@@ -156,35 +167,75 @@ def _robot_from_human(
             continue
         T_tool = registered.tool_from_grip(track.T, registered.turned(steps))
         if rules.positions_only:
-            T_tool[:, :3, :3] = np.where(
-                (track.reason == Reason.VALID)[:, None, None], T_home[:3, :3], np.nan
-            )
+            T_tool[track.reason == Reason.VALID, :3, :3] = T_home[:3, :3]
         followed = follow(arm, T_tool, track.reason, episode.clock_s, rules)
-        valid = followed.reason == Reason.VALID
-        opening = np.clip(hand.opening_from_pinch(track.width, rules.d_shut, rules.d_open), 0, 1)
-        if rules.filter_opening:
-            opening = opening_filtered(opening, episode.clock_s, rules)
-        joints[:, JOINTS[f"joints/{side}"].start :][:, : arm.dof] = followed.q
-        joints[:, JOINTS[f"joints/{side}/opening"]] = np.where(valid, opening, np.nan)[:, None]
-        eef[:, EEF[f"eef/{side}"]] = np.where(
-            valid[:, None],
-            np.concatenate(
-                [se3.to_position_rot6d(followed.T_base_tool), opening[:, None]], axis=-1
-            ),
-            np.nan,
+        opening = opening_of(track.width, episode.clock_s, rules)
+        _write_valid(
+            followed.reason,
+            followed.q,
+            followed.T_base_tool,
+            opening,
+            motion["joints"][:, JOINTS[f"joints/{side}"]],
+            motion["eef"][:, EEF[f"eef/{side}"]],
         )
         reason[:, column] = followed.reason
-        reliability[:, column] = _reliability(followed.error, confidence, track.filled)
-    state = {"joints": joints, "eef": eef}
-    # A person is not commanded: what holds next is what was wanted now.
-    action = {name: _next(values) for name, values in state.items()}
+        reliability[:, column] = _reliability(followed, confidence, track.filled)
+    for values in motion.values():
+        # State and action are the same memory, a row apart.
+        values.flags.writeable = False
+    state = {name: values[:-1] for name, values in motion.items()}
+    action = {name: values[1:] for name, values in motion.items()}
     return state, action, reliability, reason, Registration(**used)
+
+
+def tracked(episode: Episode, side: Side, rules: Rules) -> tuple[Track, Float[np.ndarray, "3"]]:
+    """What of one of a person's hands a tool follows, over time, and the anchor in that frame.
+
+    Raises:
+        CannotMap: the episode has no hands.
+    """
+    part = _required(episode.state, "hand", episode)
+    T_grip, pinch = hand.grip_and_pinch(part, side)
+    if rules.rigid_anchor is None:
+        T_grip = measured_frame(episode.state, T_grip, side, rules)
+    if rules.gripper == "none":
+        # Tips that nobody saw are no reason to lose the step.
+        pinch = np.zeros(len(pinch))
+    column = SIDES.index(side)
+    confidence = None if episode.confidence is None else episode.confidence[:, column]
+    track = clean(T_grip, pinch, confidence, episode.clock_s, rules)
+    return track, _anchor(episode.state, T_grip, track, side, rules)
+
+
+_VALID = int(Reason.VALID)
+
+
+@njit(cache=True, error_model="numpy")
+@no_type_check
+def _write_valid(reason, q, T_tool, opening, joints, eef):
+    """Write one side's joints, tool poses and openings where a step is valid."""
+    for t in range(len(reason)):
+        if reason[t] == _VALID:
+            joints[t, : q.shape[1]] = q[t]
+            joints[t, -1] = opening[t]
+            for k in range(3):
+                eef[t, k], eef[t, 3 + k], eef[t, 6 + k] = (
+                    T_tool[t, k, 3],
+                    T_tool[t, k, 0],
+                    T_tool[t, k, 1],
+                )
+            eef[t, -1] = opening[t]
+
+
+@cache
+def _home_tool(arm: Arm) -> Float[np.ndarray, "4 4"]:
+    return forward(chain(arm), np.array(arm.home))
 
 
 def _anchor(
     state: Motion, T_grip: np.ndarray, track: Track, side: Side, rules: Rules
 ) -> Float[np.ndarray, "3"]:
-    """The anchor in the grip frame: the person's own thumb knuckle where it is known.
+    """The anchor in the frame that is followed: the person's own thumb knuckle where it is known.
 
     A thumb's base does not move against the wrist, so it is the median over the valid steps.
     """
@@ -195,22 +246,30 @@ def _anchor(
         in_grip = in_grip[(track.reason == Reason.VALID) & np.isfinite(in_grip).all(axis=-1)]
         if len(in_grip):
             return np.median(in_grip, axis=0)
-    return hand.anchor_offset(rules.anchor, side)
+    return _template_anchor(side, rules)
+
+
+def _template_anchor(side: Side, rules: Rules) -> Float[np.ndarray, "3"]:
+    """The anchor of a mean hand; a frame that is measured at every step lies in its anchor."""
+    if rules.rigid_anchor is None:
+        return np.zeros(3)
+    return hand.anchor_offset(rules.rigid_anchor, side)
 
 
 def _reliability(
-    error: Float[np.ndarray, " t"],
+    followed: Followed,
     confidence: Float[np.ndarray, " t"] | None,
     filled: tuple[tuple[int, int], ...],
 ) -> Float[np.ndarray, " t"]:
     """Confidence, times how well the tool is reached, halved where the hand is interpolated."""
-    reliability = 1 - 0.5 * error
+    reached = 1 - 0.5 * followed.error
+    reliability = reached
     if confidence is not None:
-        reliability = reliability * np.where(np.isfinite(confidence), confidence, 1)
+        reliability = reached * np.where(np.isfinite(confidence), confidence, 1)
     for start, stop in filled:
         # The tracker's own confidence in a step that it missed means nothing.
-        reliability[start:stop] = _FILLED_RELIABILITY * (1 - 0.5 * error[start:stop])
-    return np.clip(np.nan_to_num(reliability, nan=0.0), 0, 1)
+        reliability[start:stop] = _FILLED_RELIABILITY * reached[start:stop]
+    return np.where(followed.reason == Reason.VALID, np.clip(reliability, 0, 1), 0.0)
 
 
 # ------------------------------------------------------------------------------ robot to human
@@ -238,7 +297,7 @@ def _human_from_robot(
             T_tool,
             reason[:, column],
             home_grip(side),
-            hand.anchor_offset(rules.anchor, side),
+            _template_anchor(side, rules),
             rules,
             to_robot=False,
         )
@@ -334,7 +393,3 @@ def _required(motion: Motion, part: str, episode: Episode) -> np.ndarray:
             f"The mapping of a {episode.body} needs it."
         )
     return motion[part]
-
-
-def _next(values: Float[np.ndarray, "t d"]) -> Float[np.ndarray, "t d"]:
-    return np.concatenate([values[1:], np.full_like(values[:1], np.nan)])

@@ -3,7 +3,41 @@
 import numpy as np
 from jaxtyping import Float
 
+from mivla.embodiments import hand
 from mivla.retarget.rules import Rules
+
+
+def opening_of(
+    pinch_m: Float[np.ndarray, " t"], clock_s: Float[np.ndarray, " t"], rules: Rules
+) -> Float[np.ndarray, " t"]:
+    """The opening (0 shut, 1 open) that the rules' gripper makes of pinches.
+
+    NaN throughout where the rules take no gripper from a hand; NaN pinches stay NaN.
+    """
+    if rules.gripper == "none":
+        return np.full(len(pinch_m), np.nan)
+    opening = np.clip(hand.opening_from_pinch(pinch_m, rules.d_shut, rules.d_open), 0, 1)
+    if rules.gripper == "shut_between":
+        return _shut_between(opening, pinch_m, rules.shut_share)
+    if rules.filter_opening:
+        return opening_filtered(opening, clock_s, rules)
+    return opening
+
+
+def _shut_between(
+    opening: Float[np.ndarray, " t"], pinch_m: Float[np.ndarray, " t"], share: float
+) -> Float[np.ndarray, " t"]:
+    """The opening, shut from the first narrow pinch of the episode to the last."""
+    known = np.isfinite(pinch_m)
+    if not known.any():
+        return opening
+    narrowest, widest = pinch_m[known].min(), pinch_m[known].max()
+    narrow = np.flatnonzero(pinch_m < narrowest + share * (widest - narrowest))
+    # A hand that never moves its fingers grasps nothing.
+    if len(narrow):
+        within = slice(narrow[0], narrow[-1] + 1)
+        opening[within] = np.where(known[within], 0.0, np.nan)
+    return opening
 
 
 def opening_filtered(
