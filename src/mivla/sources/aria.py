@@ -14,9 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from jaxtyping import Float
-from pyarrow import csv as tables
 
 from mivla.embodiments.conventions import landmarks_from
 from mivla.embodiments.layout import SIDES
@@ -255,9 +253,9 @@ def poses(
 
 
 def _longest_world(path: Path) -> np.ndarray:
-    worlds = _read_table(path, ["graph_uid"], {"graph_uid": pa.string()})["graph_uid"].to_numpy()
-    names, counts = np.unique(worlds.astype(str), return_counts=True)
-    return np.asarray(worlds.astype(str) == names[np.argmax(counts)])
+    worlds = _read_table(path, ["graph_uid"], texts=True)["graph_uid"].astype(str)
+    names, counts = np.unique(worlds, return_counts=True)
+    return np.asarray(worlds == names[np.argmax(counts)])
 
 
 def _camera(
@@ -336,16 +334,22 @@ def _columns(path: Path, names: list[str]) -> Float[np.ndarray, "t d"]:
         raise UnreadableRecording(
             f"{path.name} has no column {lacking[0]}" + (" and others" if len(lacking) > 1 else "")
         )
-    table = _read_table(path, names, dict.fromkeys(names, pa.float64()))
-    if not table.num_rows:
+    columns = _read_table(path, names)
+    if not len(columns[names[0]]):
         raise UnreadableRecording(f"{path.name} has no rows")
-    return np.stack([table[name].to_numpy() for name in names], axis=-1)
+    return np.stack([columns[name] for name in names], axis=-1)
 
 
-def _read_table(path: Path, names: list[str], types: dict[str, pa.DataType]) -> pa.Table:
+def _read_table(path: Path, names: list[str], *, texts: bool = False) -> dict[str, np.ndarray]:
+    """Columns by name, as numbers or as texts."""
+    import pyarrow as pa
+    from pyarrow import csv as tables
+
+    types = dict.fromkeys(names, pa.string() if texts else pa.float64())
     options = tables.ConvertOptions(include_columns=names, column_types=types)
     try:
-        return tables.read_csv(path, convert_options=options)
+        table = tables.read_csv(path, convert_options=options)
     except (OSError, pa.ArrowInvalid) as error:
         said = str(error).splitlines()[0][:120]
         raise UnreadableRecording(f"{path.name} is not a complete table: {said}") from error
+    return {name: table[name].to_numpy() for name in names}
