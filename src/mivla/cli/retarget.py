@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from mivla.retarget import Rules
     from mivla.sources import Skipped
 
-_UNLEVELLED = ("rotation_only", "static_camera", "monocular_depth")
-"""Qualities of recordings whose camera does not know where down is."""
-
 _BATCH = 20_000
 """Episodes whose labels are stored at once: what a stopped command loses at most."""
 
@@ -122,9 +119,9 @@ class _Choice:
 
     def rules(self, quality: "Quality | None") -> tuple[str, "Rules"]:
         """The rules for a recording of that quality, and what to call them."""
-        from mivla.retarget import preset
+        from mivla.retarget import preset, usual_preset
 
-        name = self.name or ("video" if quality in _UNLEVELLED else "default")
+        name = self.name or usual_preset(quality)
         rules = preset(name)
         chosen = replace(rules, **self.changed)
         return name if chosen == rules else f"{name}, changed", chosen

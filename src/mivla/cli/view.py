@@ -8,9 +8,6 @@ import tyro
 if TYPE_CHECKING:
     from mivla.episodes import Episode
 
-_UNLEVELLED = ("rotation_only", "static_camera", "monocular_depth")
-"""Qualities of recordings whose camera does not know where down is."""
-
 
 def main(
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
@@ -37,7 +34,7 @@ def main(
     """
     from mivla.cli.retarget import progress_bar
     from mivla.embodiments import embodiment
-    from mivla.retarget import label, preset
+    from mivla.retarget import label, preset, usual_preset
 
     body = None if robot is None else embodiment(robot)
     with progress_bar() as progress:
@@ -45,8 +42,7 @@ def main(
         chosen = _episode(source, episode)
         progress.remove_task(line)
         if body is not None and chosen.body == "human" and body.name not in chosen.labels:
-            rules = preset("video" if chosen.quality in _UNLEVELLED else "default")
-            chosen = label(chosen, body, rules)
+            chosen = label(chosen, body, preset(usual_preset(chosen.quality)))
         if out is not None:
             from mivla.analysis.clip import default_robot, side_by_side
 

@@ -12,6 +12,9 @@ from mivla.geometry.camera import Pinhole
 Quality = Literal["device", "slam", "rotation_only", "static_camera", "monocular_depth"]
 """How the poses of a human episode came about, best first."""
 
+UNLEVELLED: frozenset[Quality] = frozenset(("rotation_only", "static_camera", "monocular_depth"))
+"""Qualities of recordings whose camera does not know where down is."""
+
 
 @runtime_checkable
 class Frames(Protocol):

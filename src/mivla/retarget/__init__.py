@@ -12,7 +12,15 @@ from mivla.retarget.mapping import (
 )
 from mivla.retarget.opening import opening_filtered, opening_of
 from mivla.retarget.registration import Registration, SideRegistration
-from mivla.retarget.rules import MEASURED_ANCHORS, PRESETS, InvalidRules, Reason, Rules, preset
+from mivla.retarget.rules import (
+    MEASURED_ANCHORS,
+    PRESETS,
+    InvalidRules,
+    Reason,
+    Rules,
+    preset,
+    usual_preset,
+)
 
 __all__ = [
     "HAND_HOME",
@@ -32,5 +40,6 @@ __all__ = [
     "preset",
     "retarget",
     "summary",
+    "usual_preset",
     "with_tool_poses",
 ]

@@ -16,6 +16,7 @@ from mivla.embodiments.hand import (
     TIPS,
     Anchor,
 )
+from mivla.episodes.record import UNLEVELLED, Quality
 
 MeasuredAnchor = Literal["palm_landmarks", "thumb_index_tips", "thumb_middle_tips"]
 MEASURED_ANCHORS: dict[str, tuple[int, ...]] = {
@@ -218,3 +219,8 @@ def preset(name: str) -> Rules:
     if name not in PRESETS:
         raise InvalidRules(f"no rules {name!r}; there are {', '.join(PRESETS)}.")
     return PRESETS[name]
+
+
+def usual_preset(quality: Quality | None) -> str:
+    """The name of the rules for recordings of that quality, where nobody says which."""
+    return "video" if quality in UNLEVELLED else "default"
