@@ -232,6 +232,16 @@ def test_joints_are_held_where_they_are_not_known_and_at_home_before():
     np.testing.assert_array_equal(stands[7], joints[7])
 
 
+def test_an_arm_goes_on_where_nothing_is_known_of_its_gripper():
+    joints = robot_episode(X5).state["joints"].copy()
+    opening = JOINTS["joints/left/opening"]
+    joints[:, opening] = np.nan
+    stands = held({"joints": joints}, X5)
+    left = JOINTS["joints/left"]
+    np.testing.assert_array_equal(stands[:, left][:, :6], joints[:, left][:, :6])
+    assert (stands[:, opening] == 1).all()
+
+
 # ------------------------------------------------------------------- the strip
 
 

@@ -259,6 +259,9 @@ def test_where_much_is_lost_the_command_says_what_would_keep_more(tmp_path, caps
     assert kept["default"] < 0.5 < kept["video"]
     assert f"{kept['default']:.0%} of the steps with a hand are kept in 2 episodes" in said
     assert f"{kept['video']:.0%} with --rules video" in said
+    # Others keep more too, but not the gripper.
+    assert kept["egomimic"] > 0.5
+    assert "egomimic" not in said
     assert cli.main(["retarget", str(root), "--to", "x5", "--rules", "video"]) == 0
     assert "steps with a hand are kept" not in capsys.readouterr().out
 

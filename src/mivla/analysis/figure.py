@@ -184,13 +184,17 @@ def home(robot: Embodiment) -> Float[np.ndarray, "16"]:
 def held(motion: Motion, robot: Embodiment) -> Float[np.ndarray, "t 16"]:
     """A robot's joints, standing where they last were while they are unknown.
 
-    Before an arm has been anywhere it stands at home.
+    Before an arm has been anywhere it stands at home. A gripper of which nothing is known (some
+    rules take none from a hand) is held by itself, and the arm goes on.
     """
     joints = motion["joints"].astype(float)
+    at_home = home(robot)
     for side, arm in zip(SIDES, robot.arms, strict=True):
-        part = joints[:, JOINTS[f"joints/{side}"]]
-        known = np.isfinite(part[:, [*range(arm.dof), -1]]).all(axis=-1)
-        at = np.maximum.accumulate(np.where(known, np.arange(len(part)), -1))
-        there = part[np.maximum(at, 0)]
-        part[:] = np.where((at < 0)[:, None], home(robot)[JOINTS[f"joints/{side}"]], there)
+        part = JOINTS[f"joints/{side}"]
+        for some in (slice(part.start, part.start + arm.dof), slice(part.stop - 1, part.stop)):
+            values = joints[:, some]
+            known = np.isfinite(values).all(axis=-1)
+            at = np.maximum.accumulate(np.where(known, np.arange(len(values)), -1))
+            there = values[np.maximum(at, 0)]
+            values[:] = np.where((at < 0)[:, None], at_home[some], there)
     return joints

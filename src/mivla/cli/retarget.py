@@ -61,7 +61,8 @@ def main(
         rules: `default`; `video`, which begins with the target's home rotation because nobody
             knows how the camera of a film was tilted; or `paper` (displacements of the thumb
             knuckle, as in MiVLA's Eq. 2). What was filmed without a headset gets `video` unless
-            told otherwise. The options below change them.
+            told otherwise. What other systems take of a hand: `egomimic`, `phantom`,
+            `human2locoman`, `egoverse`. The options below change them.
         anchor: the point of the hand that the tool follows.
         start_position: `home` begins at the target's home; `matched` uses --translation.
         start_rotation: `matched` turns the tool as the hand; `home` begins with the home's.
@@ -319,7 +320,13 @@ def _suggest(root: Path, target: "Embodiment", rules: "Rules") -> None:
         return float(np.mean(found[seen] == Reason.VALID)) if seen.any() else 0.0
 
     now = kept(rules)
-    others = {f"--rules {name}": other for name, other in PRESETS.items()}
+    # A gripper that means something else, or nothing, is no price to keep more steps.
+    others = {
+        f"--rules {name}": other
+        for name, other in PRESETS.items()
+        if (other.gripper, other.d_shut, other.d_open)
+        == (rules.gripper, rules.d_shut, rules.d_open)
+    }
     if (reason == Reason.OUT_OF_REACH).any():
         others[f"--scale {0.5 * rules.scale:g}"] = replace(rules, scale=0.5 * rules.scale)
     better = {n: share for n, other in others.items() if (share := kept(other)) > now + 0.05}
