@@ -21,7 +21,7 @@ from mivla.episodes import ArrayFrames, Camera, Episode
 from mivla.geometry import se3, so3
 from mivla.geometry.camera import Pinhole
 from mivla.retarget import preset, retarget
-from mivla.sources import egodex
+from mivla.sources import egodex, plausible
 from mivla.sources.egodex_skeleton import landmark_joints
 
 LENGTHS = (98, 300, 10_000)
@@ -61,7 +61,7 @@ def person(steps: int, rng: np.random.Generator) -> Episode:
 def keys() -> list[str]:
     """What mivla reads of a recording."""
     joints = [name for side in SIDES for name in landmark_joints(side)]
-    sure = [landmark_joints(side)[i] for side in SIDES for i in egodex.GRIP_LANDMARKS]
+    sure = [landmark_joints(side)[i] for side in SIDES for i in plausible.GRIP_LANDMARKS]
     return [
         "camera/intrinsic",
         "transforms/camera",

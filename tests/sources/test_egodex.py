@@ -366,3 +366,54 @@ def test_a_recording_whose_joints_are_no_numbers_says_so(written):
         file["transforms/rightHand"] = np.full((steps, 4, 4), "x", dtype="S1")
     with pytest.raises(UnreadableRecording, match="rightHand"):
         egodex.read(path)
+
+
+def in_millimetres(file: h5py.File) -> None:
+    for name in file["transforms"]:
+        file[f"transforms/{name}"][:, :3, 3] *= 1000
+
+
+def with_z_up(file: h5py.File) -> None:
+    turn = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], np.float32)
+    for name in file["transforms"]:
+        file[f"transforms/{name}"][...] = turn @ file[f"transforms/{name}"][...]
+
+
+def with_hands_exchanged(file: h5py.File) -> None:
+    for left in [name for name in file["transforms"] if name.startswith("left")]:
+        right = left.replace("left", "right")
+        both = [file[f"transforms/{name}"][...] for name in (right, left)]
+        for name, values in zip((left, right), both, strict=True):
+            file[f"transforms/{name}"][...] = values
+
+
+def with_nothing_tracked(file: h5py.File) -> None:
+    for name in file["transforms"]:
+        if name != "camera":
+            file[f"transforms/{name}"][...] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (in_millimetres, "millimetres"),
+        (with_hands_exchanged, "left and right look exchanged"),
+        (with_nothing_tracked, "no hand is tracked"),
+    ],
+)
+def test_what_cannot_be_right_is_skipped_with_what_it_looks_like(written, spoil, says):
+    _, root = written
+    with h5py.File(root / "stack_blocks" / "0.hdf5", "a") as file:
+        spoil(file)
+    skipped = []
+    assert not list(egodex.episodes(root, on_skip=skipped.append))
+    assert says in skipped[0].reason
+
+
+def test_a_world_whose_up_is_another_axis_is_noted_by_its_name(written):
+    _, root = written
+    with h5py.File(root / "stack_blocks" / "0.hdf5", "a") as file:
+        with_z_up(file)
+    (episode,) = egodex.episodes(root)
+    (note,) = [note for note in episode.notes if "is that up" in note]
+    assert "points to +z of its world" in note

@@ -22,6 +22,7 @@ from mivla.episodes import Camera, Episode
 from mivla.episodes.video import UnreadableVideo, open_video, write_video
 from mivla.geometry import se3, so3
 from mivla.geometry.camera import Pinhole
+from mivla.sources import plausible
 from mivla.sources.egodex_skeleton import (
     BODY_JOINTS,
     body_joints,
@@ -42,11 +43,10 @@ SUFFIXES = (".hdf5",)
 UP_WORLD = np.array([0.0, 1.0, 0.0])
 """ARKit's y axis points against gravity."""
 
+UP_BASE = np.array([0.0, 0.0, 1.0])
+
 R_WORLD_BASE = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, 1.0], [-1.0, 0.0, 0.0]])
 """B_h in a world whose −z axis is its forward: x to −z, y to −x, z to y."""
-
-GRIP_LANDMARKS = (0, 4, 5, 8, 9, 17)
-"""Wrist, thumb tip, index tip, and the three knuckles that orient the wrist frame."""
 
 RATE_HZ = 30.0
 
@@ -90,7 +90,8 @@ def read(path: Path, *, origin: str = "", with_video: bool = True) -> Episode:
     Without its video it has no camera, and its steps are taken to be `RATE_HZ` apart.
 
     Raises:
-        UnreadableRecording: the HDF5 is cut off, not EgoDex's, or at odds with the video.
+        UnreadableRecording: the HDF5 is cut off, not EgoDex's, at odds with the video, or cannot be
+            what it is said to be (`plausible`).
         UnreadableVideo: the MP4 is missing or cut off.
     """
     try:
@@ -104,6 +105,7 @@ def read(path: Path, *, origin: str = "", with_video: bool = True) -> Episode:
             attributes = {name: file.attrs.get(name) for name in (*_DESCRIPTIONS, *_RULE)}
     except (OSError, KeyError, RuntimeError) as error:
         raise UnreadableRecording(f"not a complete EgoDex HDF5 file: {error}") from error
+    T_base_cam = T_base_world @ T_world_cam
     cameras, rate_hz = {}, RATE_HZ
     if with_video:
         frames = open_video(path.with_suffix(".mp4"))
@@ -112,13 +114,17 @@ def read(path: Path, *, origin: str = "", with_video: bool = True) -> Episode:
                 f"the HDF5 holds {steps} steps but the video {len(frames)} pictures"
             )
         intrinsics = _pinhole(K).resized(frames.width, frames.height)
-        cameras["head"] = Camera(frames, intrinsics, T_base_world @ T_world_cam)
+        cameras["head"] = Camera(frames, intrinsics, T_base_cam)
         rate_hz = frames.rate_hz
     motion = {"landmarks": landmarks, "hand": _hand_parts(landmarks)}
     for values in motion.values():
         # State and action are the same memory, a row apart.
         values.flags.writeable = False
-    notes = ["the instruction was written by a language model (EgoDex llm_description)"]
+    points = landmarks[:-1].reshape(-1, 2, 21, 3)
+    notes = [
+        "the instruction was written by a language model (EgoDex llm_description)",
+        *plausible.notes(points, T_base_cam, UP_BASE, T_base_world[:3, :3].T),
+    ]
     if confidence is None:
         notes.append("the recording holds no tracking confidences")
     return Episode(
@@ -310,7 +316,7 @@ def _grip_confidence(file: h5py.File, steps: int) -> Float[np.ndarray, "t 2"] | 
     group = subgroup(file, "confidences")
     per_side = []
     for side in SIDES:
-        names = (landmark_joints(side)[i] for i in GRIP_LANDMARKS)
+        names = (landmark_joints(side)[i] for i in plausible.GRIP_LANDMARKS)
         values = [v for v in (vector(group, name) for name in names) if v is not None]
         if any(v.shape != (steps,) for v in values):
             raise UnreadableRecording(f"the confidences of the {side} hand have another length")

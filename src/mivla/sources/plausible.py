@@ -7,9 +7,11 @@ film.
 """
 
 from dataclasses import dataclass
+from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Float
+from numba import njit
 
 from mivla.embodiments.hand import (
     LANDMARK_NAMES,
@@ -55,7 +57,7 @@ SLOWEST_S, FASTEST_S = 2.0, 1 / 2000
 TIME_UNITS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 
 
-LOOKED_AT = 500
+LOOKED_AT = 200
 """Steps of each hand that are judged: enough for shares, and as quick for an hour as a minute."""
 
 
@@ -106,16 +108,18 @@ def notes(
     points: Float[np.ndarray, "t 2 21 3"],
     T_world_cam: Float[np.ndarray, "t 4 4"] | None = None,
     up: Float[np.ndarray, "3"] | None = None,
+    R_own_world: Float[np.ndarray, "3 3"] | None = None,
 ) -> tuple[str, ...]:
     """What is odd about a person's hands, left and right, in a world of metres.
 
     `T_world_cam` is the pose of their head camera in OpenCV's axes, `up` points against gravity;
-    what is not known is not judged.
+    what is not known is not judged. `R_own_world` turns that world to the recording's own, where
+    it is another, so that axes are called by their names there.
 
     Raises:
         UnreadableRecording: it cannot be right; the message says what it looks like.
     """
-    found = findings(points, T_world_cam, up)
+    found = findings(points, T_world_cam, up, R_own_world)
     sure = [finding.text for finding in found if finding.sure]
     if sure:
         raise UnreadableRecording("; ".join(sure))
@@ -126,6 +130,7 @@ def findings(
     points: Float[np.ndarray, "t 2 21 3"],
     T_world_cam: Float[np.ndarray, "t 4 4"] | None = None,
     up: Float[np.ndarray, "3"] | None = None,
+    R_own_world: Float[np.ndarray, "3 3"] | None = None,
 ) -> list[Finding]:
     """Everything that does not fit, as `notes` judges it, the worst first."""
     seen = graspable(points)
@@ -145,7 +150,7 @@ def findings(
         found += view
         # A pose that is none of the camera says nothing about up.
         if up is not None and not any(finding.sure for finding in view):
-            found += _upright(points, seen, T_world_cam, up)
+            found += _upright(points, seen, T_world_cam, up, R_own_world)
     elif up is not None:
         found += _level(points, seen, up)
     return sorted(found, key=lambda finding: not finding.sure)
@@ -153,7 +158,20 @@ def findings(
 
 def graspable(points: Float[np.ndarray, "t 2 21 3"]) -> Bool[np.ndarray, "t 2"]:
     """At which steps each hand has all that makes a grip."""
-    return np.asarray(np.isfinite(points[:, :, GRIP_LANDMARKS]).all(axis=(-2, -1)))
+    seen = np.empty(points.shape[:2], dtype=np.bool_)
+    _find_graspable(points, seen)
+    return seen
+
+
+@njit(cache=True, error_model="numpy")
+@no_type_check
+def _find_graspable(points, seen):
+    for t in range(points.shape[0]):
+        for side in range(points.shape[1]):
+            total = 0.0
+            for i in GRIP_LANDMARKS:
+                total += points[t, side, i, 0] + points[t, side, i, 1] + points[t, side, i, 2]
+            seen[t, side] = np.isfinite(total)
 
 
 def _sample(seen: np.ndarray) -> np.ndarray:
@@ -341,7 +359,11 @@ def _visible(p_cam: np.ndarray) -> np.ndarray:
 
 
 def _upright(
-    points: np.ndarray, seen: np.ndarray, T_world_cam: np.ndarray, up: np.ndarray
+    points: np.ndarray,
+    seen: np.ndarray,
+    T_world_cam: np.ndarray,
+    up: np.ndarray,
+    R_own_world: np.ndarray | None,
 ) -> list[Finding]:
     """Whether the head camera is held as heads are."""
     known = np.asarray(np.isfinite(T_world_cam).all(axis=(1, 2)))
@@ -352,6 +374,8 @@ def _upright(
     top = float(np.mean(-T[:, :3, 1] @ up))
     ahead = float(np.mean(T[:, :3, 2] @ up))
     axis = np.mean(-T[:, :3, 1], axis=0)
+    if R_own_world is not None:
+        axis = R_own_world @ axis
     nearest = int(np.argmax(np.abs(axis)))
     name = f"{'+' if axis[nearest] > 0 else '-'}{'xyz'[nearest]}"
     advice = (
