@@ -2,7 +2,7 @@
 
 from mivla.kinematics.bodies import joints_from_tool_poses, tool_poses
 from mivla.kinematics.chain import Chain, NotASerialArm, chain, forward, jacobian, limits
-from mivla.kinematics.inverse import BadTargets, Solution, solve, solve_cold
+from mivla.kinematics.inverse import BadTargets, Solution, solve, solve_cold, solve_stream
 from mivla.kinematics.trajectory import solve_trajectory
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "limits",
     "solve",
     "solve_cold",
+    "solve_stream",
     "solve_trajectory",
     "tool_poses",
 ]

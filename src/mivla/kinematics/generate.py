@@ -13,9 +13,9 @@ clipped to their limits. Each step starts from the joints of the steps before, m
 line or parabola through them (whichever foretold the last step better), and iterates until no lane
 of its group moves or improves.
 
-An arm of more than six joints takes the shortest of the steps that help. A joint near a limit is
-nudged inwards before each step, and the tool brought back by such a shortest step: what is left of
-the nudge moves the tool nowhere.
+An arm of more than six joints takes the shortest of the steps that help. Its joints are nudged
+towards the middle of their ranges before each step, and the tool brought back by such a shortest
+step: what is left of the nudge moves the tool nowhere, and keeps the arm off its limits.
 """
 
 import numpy as np
@@ -41,10 +41,8 @@ CLOSE_M = 5e-5
 """Where a step leaves more than this, a lane goes on until its steps are below STALLED_RAD."""
 PREDICTABLE_RAD = 0.15
 """A change per step longer than this says nothing about the next step."""
-NUDGE_WITHIN_RAD = 0.3
-NUDGE_RAD = 0.01
-"""A redundant arm's joint is nudged off its limit by this much at the limit, less towards the
-edge of the zone."""
+NUDGE_RAD = 0.05
+"""A redundant arm's joint is nudged towards the middle of its range by this much from a limit."""
 RIGID = 0.03
 """A rotation whose columns are off by more than this, in length, angle or hand, is none."""
 FARTHEST_M = 1e6
@@ -346,7 +344,7 @@ def _ready(chain: Chain, rows: _Rows) -> Trace:
     for i in range(chain.dof):
         ahead = velocity[i] + bend[i] * bent
         if chain.dof > 6:
-            ahead = ahead + _nudge(trace, y[i], low[i], high[i])
+            ahead = ahead + _nudge(y[i], low[i], high[i])
         moved = text(y[i] + ahead * live)
         start = trace.assign(f"min(max({moved}, {text(low[i])}), {text(high[i])})")
         _store(trace, "w", rows.before + i, y[i])
@@ -359,13 +357,10 @@ def _ready(chain: Chain, rows: _Rows) -> Trace:
     return trace
 
 
-def _nudge(trace: Trace, y: Term, low: float, high: float) -> Number:
-    """How far a joint near a limit is moved off it before a step."""
-    text = trace.text
-    zone = min(NUDGE_WITHIN_RAD, 0.2 * (high - low))
-    above_low = trace.assign(f"max({text(low + zone)} - {text(y)}, {text(0.0)})")
-    below_high = trace.assign(f"max({text(y)} - {text(high - zone)}, {text(0.0)})")
-    return (above_low - below_high) * (NUDGE_RAD / zone)
+def _nudge(y: Term, low: float, high: float) -> Number:
+    """How far a joint is moved towards the middle of its range before a step."""
+    half = 0.5 * (high - low)
+    return (low + half - y) * (NUDGE_RAD / half)
 
 
 def _settle(chain: Chain, rows: _Rows) -> Trace:

@@ -1,7 +1,7 @@
 """Inverse kinematics: joints that put the tool where it should be, within limits."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -95,6 +95,36 @@ def solve(
         position_tolerance_m, rotation_tolerance_rad, rotation_weight_m, iterations, restart_after
     )
     return _followed(chain, T_base_tool, _state(chain, q_start, settings), settings, threads)
+
+
+def solve_stream(
+    chain: Chain,
+    chunks: Iterable[Float[np.ndarray, "_ _ 4 4"]],
+    q_start: Float[np.ndarray, "lane dof"],
+    *,
+    position_tolerance_m: float = POSITION_TOLERANCE_M,
+    rotation_tolerance_rad: float = ROTATION_TOLERANCE_RAD,
+    rotation_weight_m: float = ROTATION_WEIGHT_M,
+    iterations: int = 40,
+    restart_after: int = 0,
+    threads: int | None = None,
+) -> Iterator[Solution]:
+    """`solve` over trajectories that come in pieces of time, one solution per piece.
+
+    Bit for bit what `solve` gives for the pieces joined along time, whatever their lengths: lanes
+    take their motion from piece to piece, not joints alone. Only one piece is held at a time, so
+    trajectories may be longer than memory. Arguments and errors are those of `solve`; a piece whose
+    lanes are not those of `q_start` is refused when it comes.
+    """
+    settings = _Settings(
+        position_tolerance_m, rotation_tolerance_rad, rotation_weight_m, iterations, restart_after
+    )
+    state = None
+    for T_base_tool in chunks:
+        _checked(chain, T_base_tool, q_start)
+        if state is None:
+            state = _state(chain, q_start, settings)
+        yield _followed(chain, T_base_tool, state, settings, threads)
 
 
 @dataclass(frozen=True)
