@@ -57,7 +57,8 @@ def test_the_hand_over_the_robot_has_its_grip_frame_at_the_labels_tool(
         assert valid.sum() > 3
         T_tool, T_grip = tool(labels.state["eef"], side), drawn_grip(laid, side)
         np.testing.assert_allclose(T_grip[valid, :3, :3], T_tool[valid, :3, :3], atol=1e-6)
-        anchor = se3.transform(T_grip, hand.anchor_offset(rules.anchor, side))
+        assert rules.rigid_anchor is not None
+        anchor = se3.transform(T_grip, hand.anchor_offset(rules.rigid_anchor, side))
         np.testing.assert_allclose(anchor[valid], T_tool[valid, :3, 3], atol=1e-6)
         if rules.anchor == "pinch":
             np.testing.assert_allclose(T_grip[valid], T_tool[valid], atol=1e-6)
