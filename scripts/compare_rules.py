@@ -5,7 +5,7 @@
 The folder holds hot3d_sample, aria_mps, vitra_sample and video; three people of the simulator are
 added. Printed are tables in Markdown. Every recording counts alike, and in it every step at which
 `default` sees a hand. What was filmed without knowing where down is begins with the home's
-rotation, whatever the preset, as `mivla retarget` has it.
+rotation, whatever the preset (`default` then is `video`).
 
     kept       steps that an arm follows, of those with a hand; `from home` if every tool began
                with its home's rotation
