@@ -13,7 +13,12 @@ from mivla import MivlaError
 from mivla.kinematics.chain import Chain
 from mivla.kinematics.compiled import program
 from mivla.kinematics.generate import LANES, quarter_turns
-from mivla.kinematics.starts import start_library
+from mivla.kinematics.starts import (
+    STARTS,
+    STARTS_OF_REDUNDANT,
+    STARTS_ON_THE_WAY,
+    start_library,
+)
 
 POSITION_TOLERANCE_M = 1e-3
 ROTATION_TOLERANCE_RAD = float(np.deg2rad(0.5))
@@ -164,7 +169,9 @@ def _followed(
     position, rotation = np.empty((2, lanes, steps))
     converged, jumped = np.empty((2, lanes, steps), dtype=bool)
     run = program(chain).run
-    library, joints = _NO_STARTS if settings.restart_after < 1 else start_library(chain)
+    library, joints = (
+        _NO_STARTS if settings.restart_after < 1 else start_library(chain, STARTS_ON_THE_WAY)
+    )
 
     def block(first: int, count: int) -> float:
         return run(
@@ -188,11 +195,9 @@ def _followed(
             jumped,
         )
 
-    workers = threads or _processors()
-    width = BLOCK
-    if lanes * steps < THREADS_FROM_FRAMES:
-        workers = 1
-    else:
+    workers, width = 1, BLOCK
+    if lanes * steps >= THREADS_FROM_FRAMES:
+        workers = threads or _processors()
         share = -(-lanes // workers)
         width = min(BLOCK, -(-share // LANES) * LANES)
     if sum(_spread(block, lanes, width, workers)) > 0:
@@ -227,7 +232,8 @@ def solve_cold(
     q = np.empty((poses, 1, chain.dof))
     position, rotation = np.empty((2, poses, 1))
     converged = np.empty((poses, 1), dtype=bool)
-    features, joints = start_library(chain)
+    count = STARTS if chain.dof <= 6 else STARTS_OF_REDUNDANT
+    features, joints = start_library(chain, count)
     # Which starts share a part of the library, and where they stand exactly: a second call is a
     # second chance.
     turned = int(rng.integers(len(joints)))

@@ -10,19 +10,22 @@ from mivla.kinematics.chain import Chain, forward
 from mivla.kinematics.generate import quarter_turns, start_features
 
 STARTS = 8192
-"""Configurations in the library of an arm."""
+STARTS_OF_REDUNDANT = 16_384
+"""Configurations among which a pose on its own finds its starts; seven joints have more room."""
+STARTS_ON_THE_WAY = 512
+"""Fewer, for a lane that was lost: it looks while the others wait."""
 
 
 @cache
 def start_library(
-    chain: Chain,
+    chain: Chain, count: int
 ) -> tuple[Float[np.ndarray, "n 13"], Float[np.ndarray, "n dof"]]:
     """Joints that fill the range evenly, as the arm's program knows them, and their tool poses.
 
     Returns:
         Features by which the nearest tool pose is found, and joints from their quarter turns.
     """
-    q = chain.low + even_points(STARTS, chain.dof) * (chain.high - chain.low)
+    q = chain.low + even_points(count, chain.dof) * (chain.high - chain.low)
     T_mount_tool = se3.inverse(chain.T_base_mount) @ forward(chain, q)
     return start_features(T_mount_tool), (q - quarter_turns(chain) * (np.pi / 2)).astype(np.float32)
 
