@@ -182,7 +182,7 @@ def grip_and_pinch(
 @njit(cache=True, error_model="numpy")
 @no_type_check
 def _grips(part, T_wrist_grip, T_grip, pinch):
-    R = np.empty((3, 3))
+    C, c = T_wrist_grip[:3, :3], T_wrist_grip[:3, 3]
     for t in range(len(part)):
         xx, xy, xz = np.float64(part[t, 3]), np.float64(part[t, 4]), np.float64(part[t, 5])
         yx, yy, yz = np.float64(part[t, 6]), np.float64(part[t, 7]), np.float64(part[t, 8])
@@ -194,23 +194,17 @@ def _grips(part, T_wrist_grip, T_grip, pinch):
         length = np.sqrt(yx * yx + yy * yy + yz * yz)
         length = length if length > 1e-6 else np.nan
         yx, yy, yz = yx / length, yy / length, yz / length
-        R[0, 0], R[1, 0], R[2, 0] = xx, xy, xz
-        R[0, 1], R[1, 1], R[2, 1] = yx, yy, yz
-        R[0, 2], R[1, 2], R[2, 2] = xy * yz - xz * yy, xz * yx - xx * yz, xx * yy - xy * yx
-        for r in range(3):
-            for c in range(4):
-                T_grip[t, r, c] = (
-                    R[r, 0] * T_wrist_grip[0, c]
-                    + R[r, 1] * T_wrist_grip[1, c]
-                    + R[r, 2] * T_wrist_grip[2, c]
-                )
-            T_grip[t, r, 3] += part[t, r]
-        T_grip[t, 3, 3] = 1
-        square = 0.0
+        zx, zy, zz = xy * yz - xz * yy, xz * yx - xx * yz, xx * yy - xy * yx
         for k in range(3):
-            apart = np.float64(part[t, 9 + k]) - np.float64(part[t, 12 + k])
-            square += apart * apart
-        pinch[t] = np.sqrt(square)
+            T_grip[t, 0, k] = xx * C[0, k] + yx * C[1, k] + zx * C[2, k]
+            T_grip[t, 1, k] = xy * C[0, k] + yy * C[1, k] + zy * C[2, k]
+            T_grip[t, 2, k] = xz * C[0, k] + yz * C[1, k] + zz * C[2, k]
+        T_grip[t, 0, 3] = part[t, 0] + xx * c[0] + yx * c[1] + zx * c[2]
+        T_grip[t, 1, 3] = part[t, 1] + xy * c[0] + yy * c[1] + zy * c[2]
+        T_grip[t, 2, 3] = part[t, 2] + xz * c[0] + yz * c[1] + zz * c[2]
+        T_grip[t, 3, 3] = 1
+        dx, dy, dz = part[t, 9] - part[t, 12], part[t, 10] - part[t, 13], part[t, 11] - part[t, 14]
+        pinch[t] = np.sqrt(np.float64(dx * dx) + dy * dy + dz * dz)
 
 
 def anchor_offset(anchor: Anchor, side: Side) -> Float[np.ndarray, "3"]:
@@ -359,10 +353,9 @@ def heading_frame(
     projected to the horizontal; where it looks straight down or up (within 5 degrees), x goes
     where the top of its image points. NaN when no pose of the camera is known.
     """
-    known = np.isfinite(T_world_cam).all(axis=(-2, -1))
-    if not known.any():
+    first = next((T.astype(float) for T in T_world_cam if np.isfinite(T).all()), None)
+    if first is None:
         return np.full((4, 4), np.nan)
-    first = T_world_cam[np.argmax(known)].astype(float)
     z = so3.normalise(up.astype(float))
     looking, top = first[:3, 2], -first[:3, 1]
     steep = abs(np.dot(looking, z)) > np.cos(np.radians(5))

@@ -38,39 +38,42 @@ def solve_trajectory(
     steps = len(T_base_tool)
     known = np.isfinite(T_base_tool.reshape(steps, 16).sum(axis=1))
     if chain.dof > 6 or np.count_nonzero(known) < WORTH_CUTTING:
-        return _lane(solve(chain, T_base_tool[None], q_start[None], **options), 0, 0, steps)
-    # A cut at a missing target would compare joints that are only held.
-    places = np.flatnonzero(known)
-    cuts = places[np.linspace(0, len(places) - 1, PIECES + 1).astype(int)[1:-1]]
-    # The step at a cut is in both pieces.
-    starts, stops = [0, *cuts.tolist()], [*(cuts + 1).tolist(), steps]
+        whole = solve(chain, T_base_tool[None], q_start[None], **options)
+        return Solution(**{name: getattr(whole, name)[0] for name in _FIELDS})
+    T = np.ascontiguousarray(T_base_tool)
+    length = (steps - 1) // PIECES
+    cuts = length * np.arange(PIECES)
+    looked_at = np.union1d(np.flatnonzero(known)[::STRIDE], cuts)
+    first = solve(chain, T[looked_at][None], q_start[None], **options)
+    q_starts = first.q[0, np.searchsorted(looked_at, cuts)]
+    q_starts[0] = q_start
 
-    looked_at = np.union1d(places[::STRIDE], cuts)
-    first = solve(chain, T_base_tool[looked_at][None], q_start[None], **options)
-    q_starts = np.concatenate([q_start[None], first.q[0, np.searchsorted(looked_at, cuts)]])
-
-    longest = max(stop - start for start, stop in zip(starts, stops, strict=True))
-    targets = np.full((PIECES, longest, 4, 4), np.nan)
-    for piece, (start, stop) in enumerate(zip(starts, stops, strict=True)):
-        targets[piece, : stop - start] = T_base_tool[start:stop]
-    found = solve(chain, targets, q_starts, **options)
-    pieces = [_lane(found, 0, 0, stops[0])]
-    for piece in range(1, PIECES):
-        start, stop = starts[piece], stops[piece]
-        here, q_before = _lane(found, piece, 0, stop - start), pieces[-1].q[-1]
-        if np.abs(here.q[0] - q_before).max() > MEETS_RAD:
-            again = solve(chain, T_base_tool[None, start:stop], q_before[None], **options)
-            here = _lane(again, 0, 0, stop - start)
-        # What the earlier piece says of the step at the cut holds.
-        pieces.append(_lane(here, None, 1, stop - start))
+    # The step at a cut is in both pieces; `solve` copies what it is given.
+    windows = np.lib.stride_tricks.as_strided(
+        T,
+        (PIECES, length + 1, 4, 4),
+        (length * T.strides[0], *T.strides),
+        writeable=False,
+    )
+    found = solve(chain, windows, q_starts, **options)
+    for piece, cut in enumerate(cuts[1:], start=1):
+        q_before = found.q[piece - 1, -1]
+        if np.abs(found.q[piece, 0] - q_before).max() > MEETS_RAD:
+            again = solve(chain, T[None, cut : cut + length + 1], q_before[None], **options)
+            for name in _FIELDS:
+                getattr(found, name)[piece] = getattr(again, name)[0]
+    end = PIECES * length
+    rest = solve(chain, T[None, end:], found.q[-1:, -1], **options)
     return Solution(
-        **{f.name: np.concatenate([getattr(p, f.name) for p in pieces]) for f in fields(Solution)}
+        **{name: _joined(getattr(found, name), getattr(rest, name)) for name in _FIELDS}
     )
 
 
-def _lane(solution: Solution, lane: int | None, start: int, stop: int) -> Solution:
-    """Some steps of one lane, or of what has no lanes any more."""
-    values = {f.name: getattr(solution, f.name) for f in fields(Solution)}
-    if lane is not None:
-        values = {name: value[lane] for name, value in values.items()}
-    return Solution(**{name: value[start:stop] for name, value in values.items()})
+_FIELDS = tuple(field.name for field in fields(Solution))
+
+
+def _joined(pieces: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Lanes one after another; what the earlier one says of the step at a cut holds."""
+    return np.concatenate(
+        [pieces[0], pieces[1:, 1:].reshape(-1, *pieces.shape[2:]), rest[0, 1:]], axis=0
+    )

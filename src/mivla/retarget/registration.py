@@ -145,7 +145,7 @@ def choose_half_turns(
     # The trace of R_homeᵀ R D falls with the angle between the two. Half a turn about z changes
     # the sign of the first two of its three terms.
     weights = R_home[:, :2] @ D[:, :2].T
-    terms = R.reshape(len(R), 9) @ weights.reshape(9)
+    terms = np.einsum("tij,ij->t", R, weights)
     return tuple((a, b) for a, b in runs(valid) if terms[a:b].sum() < 0)
 
 

@@ -32,7 +32,10 @@ def clean(
     clock_s: Float[np.ndarray, " t"],
     rules: Rules,
 ) -> Track:
-    """Judge every step, take out what is wrong, and bridge gaps up to `max_gap_s`."""
+    """Judge every step, take out what is wrong, and bridge gaps up to `max_gap_s`.
+
+    `T` and `width` become those of the track: they are changed where they are.
+    """
     reason = np.zeros(len(T), dtype=np.int64)
     if confidence is None:
         confidence = np.full(len(T), np.nan)
@@ -47,7 +50,6 @@ def clean(
         reason,
     )
     filled = _bridgeable(reason == 0, clock_s, rules.max_gap_s)
-    T, width = T.copy(), width.copy()
     good = np.flatnonzero(reason == 0)
     for start, stop in filled:
         inside = slice(start, stop)

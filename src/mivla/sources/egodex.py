@@ -5,6 +5,7 @@ turned into the heading frame B_h here (x forward, y left, z up), and its wrist 
 from the keypoints, as they are for every other source. Docs: `docs/sources.md`.
 """
 
+import functools
 import os
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from numba import njit
 from mivla import MivlaError
 from mivla.embodiments.hand import TIPS, hand_part, heading_frame
 from mivla.embodiments.layout import HAND, LANDMARKS, SIDES
-from mivla.episodes import Camera, Episode
+from mivla.episodes import Camera, Episode, Motion
 from mivla.episodes.video import UnreadableVideo, open_video, write_video
 from mivla.geometry import se3, so3
 from mivla.geometry.camera import Pinhole
@@ -99,13 +100,13 @@ def read(path: Path, *, origin: str = "", with_video: bool = True) -> Episode:
             T_world_cam = _camera_poses(file)
             steps = len(T_world_cam)
             T_base_world = se3.inverse(heading_frame(T_world_cam, UP_WORLD))
-            landmarks = _landmarks(file, T_base_world, steps)
+            T_base_cam = _brought(T_base_world, T_world_cam)
+            motion = _motion(file, T_base_world, steps)
             confidence = _grip_confidence(file, steps)
             K = array(file, "camera/intrinsic")
             attributes = {name: file.attrs.get(name) for name in (*_DESCRIPTIONS, *_RULE)}
     except (OSError, KeyError, RuntimeError) as error:
         raise UnreadableRecording(f"not a complete EgoDex HDF5 file: {error}") from error
-    T_base_cam = T_base_world @ T_world_cam
     cameras, rate_hz = {}, RATE_HZ
     if with_video:
         frames = open_video(path.with_suffix(".mp4"))
@@ -116,11 +117,10 @@ def read(path: Path, *, origin: str = "", with_video: bool = True) -> Episode:
         intrinsics = _pinhole(K).resized(frames.width, frames.height)
         cameras["head"] = Camera(frames, intrinsics, T_base_cam)
         rate_hz = frames.rate_hz
-    motion = {"landmarks": landmarks, "hand": _hand_parts(landmarks)}
     for values in motion.values():
         # State and action are the same memory, a row apart.
         values.flags.writeable = False
-    points = landmarks[:-1].reshape(-1, 2, 21, 3)
+    points = motion["landmarks"][:-1].reshape(-1, 2, 21, 3)
     notes = [
         "the instruction was written by a language model (EgoDex llm_description)",
         *plausible.notes(points, T_base_cam, UP_BASE, T_base_world[:3, :3].T),
@@ -268,7 +268,10 @@ def _text(value: object) -> str:
 
 def _camera_poses(file: h5py.File) -> Float[np.ndarray, "t 4 4"]:
     """Where the head camera is in the world; NaN where it is nowhere."""
-    T_world_cam = _rigid_or_missing(array(file, "transforms/camera"))
+    T_world_cam = array(file, "transforms/camera")
+    if T_world_cam.shape[1:] != (4, 4):
+        raise UnreadableRecording(f"/transforms/camera has the shape {T_world_cam.shape}")
+    _lose_what_is_not_rigid(T_world_cam)
     if np.isnan(T_world_cam).any(axis=(1, 2)).all():
         raise UnreadableRecording("no camera pose in it is valid, so there is no heading")
     if len(T_world_cam) < 2:
@@ -276,37 +279,52 @@ def _camera_poses(file: h5py.File) -> Float[np.ndarray, "t 4 4"]:
     return T_world_cam
 
 
-def _landmarks(
-    file: h5py.File, T_base_world: Float[np.ndarray, "4 4"], steps: int
-) -> Float[np.ndarray, "t_and_one 126"]:
-    """Both hands' points in the base, and a row more; NaN there, and where the file has none."""
+def _motion(file: h5py.File, T_base_world: Float[np.ndarray, "4 4"], steps: int) -> Motion:
+    """Both hands' points and vectors in the base, with a row more than steps; NaN where missing."""
+    names = [name for side in SIDES for name in landmark_joints(side)]
     poses = Poses(subgroup(file, "transforms"), steps)
     landmarks = np.empty((steps + 1, LANDMARKS.dim), np.float32)
     landmarks[-1] = np.nan
-    for i, name in enumerate(name for side in SIDES for name in landmark_joints(side)):
-        T_world_joint, points = poses[name], landmarks[:, 3 * i : 3 * i + 3]
-        if T_world_joint is None:
-            points[:] = np.nan
-        else:
-            _place(T_base_world, T_world_joint, points)
-    return landmarks
+    p_world = np.empty((_JOINTS_AT_A_TIME, steps, 3), np.float32)
+    for first in range(0, len(names), _JOINTS_AT_A_TIME):
+        for positions, name in zip(p_world, names[first:], strict=False):
+            T_world_joint = poses[name]
+            if T_world_joint is None:
+                positions[:] = np.nan
+            else:
+                _gather(T_world_joint, positions)
+        _in_base(T_base_world, p_world, landmarks[:, 3 * first : 3 * (first + len(p_world))])
+    points = landmarks.reshape(-1, 2, 21, 3)
+    return {"landmarks": landmarks, "hand": hand_part(points[:, 0], points[:, 1])}
+
+
+_JOINTS_AT_A_TIME = 7
+"""A sixth of both hands: few enough to stay near, and enough to fill rows in few passes."""
 
 
 @njit(cache=True, error_model="numpy")
 @no_type_check
-def _place(T_base_world, T_world_joint, points):
-    """Write the joints' positions in the base; a point that is not whole stays missing."""
-    for t in range(len(T_world_joint)):
-        x, y, z = T_world_joint[t, 0, 3], T_world_joint[t, 1, 3], T_world_joint[t, 2, 3]
-        x = x if np.isfinite(x + y + z) else np.nan
+def _gather(T_world_joint, positions):
+    for t in range(len(positions)):
         for k in range(3):
-            a, b, c, p = T_base_world[k]
-            points[t, k] = a * x + b * y + c * z + p
+            positions[t, k] = T_world_joint[t, k, 3]
 
 
-def _hand_parts(landmarks: Float[np.ndarray, "t 126"]) -> Float[np.ndarray, "t 48"]:
-    points = landmarks.reshape(-1, 2, 21, 3)
-    return hand_part(points[:, 0], points[:, 1])
+@njit(cache=True, error_model="numpy")
+@no_type_check
+def _in_base(T_base_world, p_world, points):
+    """Write points, joint after joint, in the base, step after step; half a point is none."""
+    xx, xy, xz, px = T_base_world[0]
+    yx, yy, yz, py = T_base_world[1]
+    zx, zy, zz, pz = T_base_world[2]
+    for t in range(p_world.shape[1]):
+        for i in range(p_world.shape[0]):
+            x, y, z = p_world[i, t, 0], p_world[i, t, 1], p_world[i, t, 2]
+            points[t, 3 * i] = xx * x + xy * y + xz * z + px
+            points[t, 3 * i + 1] = yx * x + yy * y + yz * z + py
+            points[t, 3 * i + 2] = zx * x + zy * y + zz * z + pz
+            if not np.isfinite(x + y + z):
+                points[t, 3 * i : 3 * i + 3] = np.nan
 
 
 def _grip_confidence(file: h5py.File, steps: int) -> Float[np.ndarray, "t 2"] | None:
@@ -314,21 +332,16 @@ def _grip_confidence(file: h5py.File, steps: int) -> Float[np.ndarray, "t 2"] | 
     if "confidences" not in file:
         return None
     group = subgroup(file, "confidences")
-    per_side = []
-    for side in SIDES:
+    least = np.zeros((steps, 2), np.float32)
+    for column, side in enumerate(SIDES):
         names = (landmark_joints(side)[i] for i in plausible.GRIP_LANDMARKS)
         values = [v for v in (vector(group, name) for name in names) if v is not None]
         if any(v.shape != (steps,) for v in values):
             raise UnreadableRecording(f"the confidences of the {side} hand have another length")
-        per_side.append(np.min(values, axis=0) if values else np.zeros(steps, np.float32))
-    return np.clip(np.nan_to_num(np.stack(per_side, axis=-1), nan=0.0), 0, 1)
-
-
-def _rigid_or_missing(T: Float[np.ndarray, "t 4 4"]) -> Float[np.ndarray, "t 4 4"]:
-    """Poses as they are, NaN where the rotation is none."""
-    T = T.astype(np.float64)
-    _lose_what_is_not_rigid(T)
-    return T
+        if values:
+            least[:, column] = functools.reduce(np.minimum, values)
+    # A confidence that is no number is none; comparing leaves it out.
+    return np.where(least > 0, np.minimum(least, 1), np.float32(0))
 
 
 @njit(cache=True, error_model="numpy")
@@ -345,6 +358,21 @@ def _lose_what_is_not_rigid(T):
         worst = max(abs(xx - 1), abs(yy - 1), abs(xy), off)
         if not (worst < 1e-3 and np.isfinite(T[t, 0, 3] + T[t, 1, 3] + T[t, 2, 3])):
             T[t] = np.nan
+
+
+@njit(cache=True, error_model="numpy")
+@no_type_check
+def _brought(T_base_world, T):
+    """T_base_world @ T, written where T was: a long recording's poses fill a megabyte."""
+    moved = np.empty((3, 4))
+    for t in range(len(T)):
+        for r in range(3):
+            a, b, c = T_base_world[r, 0], T_base_world[r, 1], T_base_world[r, 2]
+            for k in range(4):
+                moved[r, k] = a * T[t, 0, k] + b * T[t, 1, k] + c * T[t, 2, k]
+            moved[r, 3] += T_base_world[r, 3]
+        T[t, :3] = moved
+    return T
 
 
 def _pinhole(K: Float[np.ndarray, "3 3"]) -> Pinhole:

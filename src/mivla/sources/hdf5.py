@@ -5,7 +5,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5d, h5s, h5t  # pyright: ignore[reportAttributeAccessIssue]
+from h5py import h5d, h5s  # pyright: ignore[reportAttributeAccessIssue]
 
 from mivla.sources.source import UnreadableRecording
 
@@ -72,7 +72,7 @@ class Poses:
             raise UnreadableRecording(
                 f"{self._group.name}/{name} has the shape {found.shape}, others {self._shape}"
             )
-        found.read(h5s.ALL, h5s.ALL, self._memory)
+        _read_into(self._memory, found, self._group, name)
         return self._memory
 
 
@@ -82,26 +82,26 @@ def vector(group: h5py.Group, name: str) -> np.ndarray[Any, np.dtype[np.float32]
     if found is None:
         return None
     values = np.empty(found.shape, np.float32)
-    found.read(h5s.ALL, h5s.ALL, values)
+    _read_into(values, found, group, name)
     return values
 
 
 def low_level(group: h5py.Group, name: str) -> h5d.DatasetID | None:
-    """HDF5's own handle of a dataset of numbers; None where there is none of that name.
-
-    Raises:
-        UnreadableRecording: it holds no numbers.
-    """
+    """HDF5's own handle of a dataset; None where there is none of that name."""
     try:
         found = h5d.open(group.id, name.encode())
     except KeyError:
         return None
-    if found.get_type().get_class() not in _NUMBERS:
-        raise UnreadableRecording(f"{group.name}/{name} holds {found.dtype}, not numbers")
     return found
 
 
-_NUMBERS = (h5t.FLOAT, h5t.INTEGER)
+def _read_into(values: np.ndarray, found: h5d.DatasetID, group: h5py.Group, name: str) -> None:
+    try:
+        found.read(h5s.ALL, h5s.ALL, values)
+    except (TypeError, OSError) as error:
+        raise UnreadableRecording(
+            f"{group.name}/{name} holds {found.dtype} and cannot be read as numbers: {error}"
+        ) from error
 
 
 def holds(path: Path, *names: str) -> bool | None:

@@ -57,7 +57,7 @@ SLOWEST_S, FASTEST_S = 2.0, 1 / 2000
 TIME_UNITS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 
 
-LOOKED_AT = 200
+LOOKED_AT = 120
 """Steps of each hand that are judged: enough for shares, and as quick for an hour as a minute."""
 
 
