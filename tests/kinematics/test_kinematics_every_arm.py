@@ -1,6 +1,7 @@
 """What is promised of inverse kinematics, for every arm that is shipped, of six joints or seven."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -229,3 +230,14 @@ def test_a_cold_start_is_the_same_for_the_same_chance():
     first, again = (solve_cold(c, T, np.random.default_rng(3)) for _ in range(2))
     assert_equal(first, again)
     assert_array_equal(solve_cold(c, T, np.random.default_rng(3), threads=1).q, first.q)
+
+
+def test_a_joint_that_is_locked_stays_where_it_is():
+    free = chain(PANDA.arms[0])
+    low, high = free.low.copy(), free.high.copy()
+    low[2] = high[2] = 0.0
+    locked = replace(free, name="locked", low=low, high=high)
+    q = np.clip(swinging(PANDA.arms[0], np.array(PANDA.arms[0].home), 8, 40, 0.2), low, high)
+    found = solve(locked, forward(locked, q), q[:, 0])
+    assert found.converged.all()
+    assert (found.q[..., 2] == 0).all()

@@ -360,6 +360,8 @@ def _ready(chain: Chain, rows: _Rows) -> Trace:
 def _nudge(y: Term, low: float, high: float) -> Number:
     """How far a joint is moved towards the middle of its range before a step."""
     half = 0.5 * (high - low)
+    if half == 0:
+        return 0.0
     return (low + half - y) * (NUDGE_RAD / half)
 
 

@@ -104,7 +104,7 @@ class Trace:
         """Sine and cosine for |y| ≤ reach, by polynomials: no branch and no library call."""
         if reach > _WHOLE_TURN_FROM:
             y, reach = self._within_half_a_turn(y, reach), np.pi
-        halvings = max(0, int(np.ceil(np.log2(reach / _POLYNOMIAL_REACH))))
+        halvings = int(np.ceil(np.log2(max(reach / _POLYNOMIAL_REACH, 1.0))))
         sine, cosine = _POLYNOMIALS[self.real]
         x = y * 0.5**halvings
         square = x * x
