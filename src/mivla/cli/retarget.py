@@ -96,6 +96,7 @@ def main(
 
     skipped: list[Skipped] = []
     with progress_bar() as progress:
+        _prepare(target, progress)
         if _is_dataset(source):
             _refuse(options, "the source is a dataset already")
             root = source if out is None else _copied(source, out)
@@ -126,6 +127,19 @@ class _Choice:
         rules = preset(name)
         chosen = replace(rules, **self.changed)
         return name if chosen == rules else f"{name}, changed", chosen
+
+
+def _prepare(target: "Embodiment", progress: "Progress") -> None:
+    """Have the arms' kinematics compiled: seconds the first time, and before others need them."""
+    import numpy as np
+
+    from mivla.kinematics import chain, forward, solve
+
+    line = progress.add_task(f"prepare {target.name} (compiled once per machine)", total=None)
+    for arm in target.arms:
+        q_home = np.array(arm.home, dtype=float)[None]
+        solve(chain(arm), forward(chain(arm), q_home)[:, None], q_home)
+    progress.remove_task(line)
 
 
 def _is_dataset(path: Path) -> bool:
