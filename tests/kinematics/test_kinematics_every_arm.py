@@ -14,6 +14,7 @@ from mivla.kinematics import (
     Solution,
     chain,
     forward,
+    jacobian,
     limits,
     solve,
     solve_cold,
@@ -241,3 +242,16 @@ def test_a_joint_that_is_locked_stays_where_it_is():
     found = solve(locked, forward(locked, q), q[:, 0])
     assert found.converged.all()
     assert (found.q[..., 2] == 0).all()
+
+
+@pytest.mark.parametrize("body", [ALOHA2, UR5E], ids=lambda body: body.name)
+def test_a_track_through_a_singular_wrist_is_followed_calmly(body):
+    arm = body.arms[0]
+    q = np.tile(np.array(arm.home, dtype=float), (8, 120, 1))
+    sweep = np.linspace(-1, 1, 120)
+    q[..., 3] += np.linspace(-0.4, 0.4, 8)[:, None] + 0.2 * sweep
+    q[..., 4] = 0.5 * sweep  # at zero, two axes of the wrist line up
+    found = solve(chain(arm), forward(chain(arm), q), q[:, 0])
+    assert np.linalg.svd(jacobian(chain(arm), q), compute_uv=False)[..., -1].min() < 5e-3
+    assert found.converged.all()
+    assert np.abs(np.diff(found.q, axis=1)).max() < 0.05
