@@ -149,13 +149,3 @@ def medians(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, flo
             run()
             seconds[name].append(time.process_time() - start)
     return {name: float(np.median(values)) for name, values in seconds.items()}
-
-
-def main() -> None:
-    """Print the figures."""
-    for name, value in figures(rounds=9).items():
-        print(name, value)
-
-
-if __name__ == "__main__":
-    main()

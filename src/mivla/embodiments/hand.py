@@ -117,15 +117,15 @@ def _wrist_axes(points, sign):
     ix, iy, iz = np.float64(ix - wx), np.float64(iy - wy), np.float64(iz - wz)
     lx, ly, lz = points[LITTLE_KNUCKLE]
     lx, ly, lz = np.float64(lx - wx), np.float64(ly - wy), np.float64(lz - wz)
-    length = np.sqrt(fx * fx + fy * fy + fz * fz)
-    fx, fy, fz = fx / length, fy / length, fz / length
+    shrink = 1 / np.sqrt(fx * fx + fy * fy + fz * fz)
+    fx, fy, fz = fx * shrink, fy * shrink, fz * shrink
     dx, dy, dz = ly * iz - lz * iy, lz * ix - lx * iz, lx * iy - ly * ix
     along = dx * fx + dy * fy + dz * fz
     dx, dy, dz = dx - along * fx, dy - along * fy, dz - along * fz
     area = np.sqrt(dx * dx + dy * dy + dz * dz)
     # An area below a square millimetre has no normal.
-    area = sign * area if area >= 1e-6 else np.nan
-    dx, dy, dz = dx / area, dy / area, dz / area
+    shrink = sign / area if area >= 1e-6 else np.nan
+    dx, dy, dz = dx * shrink, dy * shrink, dz * shrink
     x = (-sign * fx, -sign * fy, -sign * fz)
     d = (dx, dy, dz)
     return x, d, (x[1] * dz - x[2] * dy, x[2] * dx - x[0] * dz, x[0] * dy - x[1] * dx)
@@ -187,13 +187,13 @@ def _grips(part, T_wrist_grip, T_grip, pinch):
         xx, xy, xz = np.float64(part[t, 3]), np.float64(part[t, 4]), np.float64(part[t, 5])
         yx, yy, yz = np.float64(part[t, 6]), np.float64(part[t, 7]), np.float64(part[t, 8])
         length = np.sqrt(xx * xx + xy * xy + xz * xz)
-        length = length if length > 1e-6 else np.nan
-        xx, xy, xz = xx / length, xy / length, xz / length
+        shrink = 1 / length if length > 1e-6 else np.nan
+        xx, xy, xz = xx * shrink, xy * shrink, xz * shrink
         along = xx * yx + xy * yy + xz * yz
         yx, yy, yz = yx - along * xx, yy - along * xy, yz - along * xz
         length = np.sqrt(yx * yx + yy * yy + yz * yz)
-        length = length if length > 1e-6 else np.nan
-        yx, yy, yz = yx / length, yy / length, yz / length
+        shrink = 1 / length if length > 1e-6 else np.nan
+        yx, yy, yz = yx * shrink, yy * shrink, yz * shrink
         zx, zy, zz = xy * yz - xz * yy, xz * yx - xx * yz, xx * yy - xy * yx
         for k in range(3):
             T_grip[t, 0, k] = xx * C[0, k] + yx * C[1, k] + zx * C[2, k]

@@ -319,12 +319,12 @@ def _in_base(T_base_world, p_world, points):
     zx, zy, zz, pz = T_base_world[2]
     for t in range(p_world.shape[1]):
         for i in range(p_world.shape[0]):
-            x, y, z = p_world[i, t, 0], p_world[i, t, 1], p_world[i, t, 2]
-            points[t, 3 * i] = xx * x + xy * y + xz * z + px
-            points[t, 3 * i + 1] = yx * x + yy * y + yz * z + py
-            points[t, 3 * i + 2] = zx * x + zy * y + zz * z + pz
-            if not np.isfinite(x + y + z):
-                points[t, 3 * i : 3 * i + 3] = np.nan
+            x, y, z = np.float64(p_world[i, t, 0]), p_world[i, t, 1], p_world[i, t, 2]
+            # 0, or NaN where any of the three is not finite: a branch would cost as much again.
+            missing = 0.0 * (x + y + z)
+            points[t, 3 * i] = xx * x + xy * y + xz * z + (px + missing)
+            points[t, 3 * i + 1] = yx * x + yy * y + yz * z + (py + missing)
+            points[t, 3 * i + 2] = zx * x + zy * y + zz * z + (pz + missing)
 
 
 def _grip_confidence(file: h5py.File, steps: int) -> Float[np.ndarray, "t 2"] | None:
