@@ -113,6 +113,38 @@ def test_what_was_filmed_without_a_headset_begins_with_the_homes_rotation(tmp_pa
     assert Dataset.open(root)[0].labels["x5"].mapping["preset"] == "video"
 
 
+def test_each_recording_of_a_dataset_is_mapped_by_the_rules_of_its_own_quality(tmp_path, capsys):
+    film, headset = person(quality="static_camera"), person(quality="device")
+    root = stored(tmp_path / "people", [film, headset, headset])
+    command = ["retarget", str(root), "--to", "x5"]
+    assert cli.main(command) == 0
+    presets = [episode.labels["x5"].mapping["preset"] for episode in Dataset.open(root)]
+    assert presets == ["video", "default", "default"]
+    said = " ".join(capsys.readouterr().out.split())
+    assert "3 episodes mapped" in said
+    assert "rules: video (1 episode), default (2 episodes)" in said
+    # Nothing is left to do.
+    data = next(root.glob("data/*/*.parquet"))
+    before = data.read_bytes()
+    assert cli.main(command) == 0
+    assert data.read_bytes() == before
+
+
+def test_the_summary_counts_the_episodes_that_were_asked_for(tmp_path, capsys):
+    root = stored(tmp_path / "people", [person(), person(), person()])
+    assert cli.main(["retarget", str(root), "--to", "x5", "--max-episodes", "1"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 episode mapped" in said
+    assert cli.main(["retarget", str(root), "--to", "x5"]) == 0
+    capsys.readouterr()
+    command = ["retarget", str(root), "--to", "x5", "--max-episodes", "2", "--rules", "video"]
+    assert cli.main(command) == 0
+    said = " ".join(capsys.readouterr().out.replace("│", "").split())
+    assert "2 episodes mapped" in said
+    # The third episode still has labels of other rules, which are not told of.
+    assert f"all {2 * STEPS} {2 * STEPS}" in said
+
+
 def test_a_robots_dataset_gets_hands(tmp_path):
     root = stored(tmp_path / "robot", [robot()])
     assert cli.main(["retarget", str(root), "--to", "human"]) == 0

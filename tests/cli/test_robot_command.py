@@ -187,6 +187,24 @@ def test_a_data_set_of_ones_own_robot_is_known_where_its_folder_is(begun, folder
     assert main(["inspect", str(folder / "data")]) == 0
 
 
+def test_hands_made_of_ones_own_robot_are_made_anew_when_its_tool_is_corrected(begun, folder):
+    body = embodiment(str(begun))
+    joints = np.tile(
+        body.part_from_own(np.concatenate([[*a.home, 1.0] for a in body.arms])), (4, 1)
+    )
+    motion = {"joints": joints}
+    with DatasetWriter(folder / "data", body="my_robot", fps=10, cameras={}) as writer:
+        writer.add(Episode("my_robot", "wait", np.arange(4) / 10, motion, motion))
+    command = ["retarget", "data", "--to", "human", "--start-position", "matched"]
+    assert main(command) == 0
+    before = Dataset.open(folder / "data")[0].labels["human"].state["hand"]
+    exchange(begun, "position = [0.12, 0.0, 0.0]", "position = [0.17, 0.0, 0.0]")
+    assert main(command) == 0
+    after = Dataset.open(folder / "data")[0].labels["human"].state["hand"]
+    moved = np.linalg.norm(after[:, :3] - before[:, :3], axis=1)
+    np.testing.assert_allclose(moved, 0.05, atol=1e-4)
+
+
 def test_the_check_of_a_robot_measures_what_it_says():
     results, findings = checkup(X5, np.random.default_rng(0), iter(np.arange(100.0)).__next__, 50)
     assert findings == ()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.transform import Rotation
 
-from mivla.embodiments import PIPER, X5
+from mivla.embodiments import HUMAN, PIPER, X5
 from mivla.geometry import se3
 from mivla.retarget import (
     PRESETS,
@@ -258,11 +258,21 @@ def test_an_unknown_preset_names_those_that_there_are():
 
 
 def test_the_hash_changes_with_the_rules_and_the_robot_and_with_nothing_else():
-    assert mapping_hash(PIPER, Rules()) == mapping_hash(PIPER, Rules())
+    assert mapping_hash(HUMAN, PIPER, Rules()) == mapping_hash(HUMAN, PIPER, Rules())
     hashes = {
-        mapping_hash(PIPER, Rules()),
-        mapping_hash(X5, Rules()),
-        mapping_hash(PIPER, replace(Rules(), yaw=0.1)),
-        mapping_hash(PIPER, preset("paper")),
+        mapping_hash(HUMAN, PIPER, Rules()),
+        mapping_hash(HUMAN, X5, Rules()),
+        mapping_hash(HUMAN, PIPER, replace(Rules(), yaw=0.1)),
+        mapping_hash(HUMAN, PIPER, preset("paper")),
     }
     assert len(hashes) == 4
+
+
+def test_hands_made_of_a_robot_have_another_hash_when_its_arms_are_others():
+    moved = tuple(replace(arm, position_base_mount=(0.1, 0.0, 0.0)) for arm in X5.arms)
+    hashes = {
+        mapping_hash(X5, HUMAN, Rules()),
+        mapping_hash(PIPER, HUMAN, Rules()),
+        mapping_hash(replace(X5, arms=moved), HUMAN, Rules()),
+    }
+    assert len(hashes) == 3

@@ -490,11 +490,13 @@ def test_a_gripper_may_open_wider_than_the_template_hand_one_way():
 )
 def test_every_new_choice_is_another_mapping(before, changed):
     rules = Rules(**before)
-    assert mapping_hash(PIPER, rules) != mapping_hash(PIPER, replace(rules, **changed))
+    assert mapping_hash(HUMAN, PIPER, rules) != mapping_hash(
+        HUMAN, PIPER, replace(rules, **changed)
+    )
 
 
 def test_presets_are_other_mappings_and_the_first_is_what_one_gets_unasked():
-    assert len({mapping_hash(PIPER, rules) for rules in PRESETS.values()}) == len(PRESETS)
+    assert len({mapping_hash(HUMAN, PIPER, rules) for rules in PRESETS.values()}) == len(PRESETS)
     assert PRESETS["default"] == Rules()
     assert {rules.anchor for rules in PRESETS.values()} >= {"palm_landmarks", "wrist"}
     assert set(MEASURED_ANCHORS) == {"palm_landmarks", "thumb_index_tips", "thumb_middle_tips"}

@@ -1,6 +1,6 @@
 """`mivla retarget`: hands to a robot, or a robot to hands."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -55,7 +55,8 @@ def main(
     where it stopped; other rules replace the labels.
 
     Args:
-        source: a LeRobot dataset, a folder of EgoDex or RoboTwin recordings, or a video.
+        source: a LeRobot dataset; or recordings of a person or a robot, a folder or a file: EgoDex,
+            RoboTwin, Aria, HOT3D, VITRA, landmarks of any tracker, a video (docs/sources.md).
         to: a robot for people's recordings, or `human` for a robot's.
         out: folder of the dataset; needed unless the source is a dataset already.
         rules: `default`; `video`, which begins with the target's home rotation because nobody
@@ -102,9 +103,9 @@ def main(
             root = source if out is None else _copied(source, out)
         else:
             root = _converted(source, out, target, choice, options, max_episodes, skipped, progress)
-        name, chosen = _label(root, target, choice, max_episodes, workers or cores(), progress)
-    _print_summary(root, target, name)
-    _suggest(root, target, chosen)
+        groups = _label(root, target, choice, max_episodes, workers or cores(), progress)
+    _print_summary(root, target, groups)
+    _suggest(root, target, max(groups, key=lambda group: len(group.episodes)))
     for one in skipped:
         print(f"skipped {one.path}: {one.reason}")
     if clip and not _is_dataset(source):
@@ -140,6 +141,16 @@ def _prepare(target: "Embodiment", progress: "Progress") -> None:
         q_home = np.array(arm.home, dtype=float)[None]
         solve(chain(arm), forward(chain(arm), q_home)[:, None], q_home)
     progress.remove_task(line)
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """Episodes of a dataset that have labels of the same rules."""
+
+    name: str
+    """What the rules are called."""
+    rules: "Rules"
+    episodes: list[int]
 
 
 def _is_dataset(path: Path) -> bool:
@@ -233,32 +244,42 @@ def _label(
     max_episodes: int | None,
     workers: int,
     progress: "Progress",
-) -> tuple[str, "Rules"]:
-    """Label every episode that has no label of this mapping yet; the rules, and their name."""
+) -> list[_Mapped]:
+    """Label every episode that has no label of this mapping yet; what all are mapped by.
+
+    One dataset may hold recordings of several qualities, each with rules of its own.
+    """
     from functools import partial
 
     from mivla import MivlaError
+    from mivla.embodiments import embodiment
     from mivla.episodes.store import Dataset, relabel
     from mivla.retarget import mapping_hash, retarget
 
     dataset = Dataset.open(root)
     if len(dataset) == 0:
         raise MivlaError(f"{root} has no episodes: there is nothing to map.")
-    name, rules = choice.rules(dataset.note(0).get("quality"))
+    own = embodiment(dataset[0].body)
     count = len(dataset) if max_episodes is None else min(max_episodes, len(dataset))
-    wanted = mapping_hash(target, rules)
-    missing = [i for i in range(count) if _hash(dataset, i, target.name) != wanted]
-    bar = progress.add_task(f"map to {target.name}", total=count, completed=count - len(missing))
-    for start in range(0, len(missing), _BATCH):
-        relabel(
-            root,
-            target.name,
-            partial(retarget, to=target, rules=rules),
-            episodes=missing[start : start + _BATCH],
-            workers=workers,
-            on_episode=lambda: progress.update(bar, advance=1),
-        )
-    return name, rules
+    by_rules: dict[tuple[str, Rules], list[int]] = {}
+    for i in range(count):
+        by_rules.setdefault(choice.rules(dataset.note(i).get("quality")), []).append(i)
+    groups = [_Mapped(name, rules, of_rules) for (name, rules), of_rules in by_rules.items()]
+    bar = progress.add_task(f"map to {target.name}", total=count)
+    for group in groups:
+        wanted = mapping_hash(own, target, group.rules)
+        missing = [i for i in group.episodes if _hash(dataset, i, target.name) != wanted]
+        progress.update(bar, advance=len(group.episodes) - len(missing))
+        for start in range(0, len(missing), _BATCH):
+            relabel(
+                root,
+                target.name,
+                partial(retarget, to=target, rules=group.rules),
+                episodes=missing[start : start + _BATCH],
+                workers=workers,
+                on_episode=lambda: progress.update(bar, advance=1),
+            )
+    return groups
 
 
 def _hash(dataset, index: int, body: str) -> str | None:
@@ -266,8 +287,8 @@ def _hash(dataset, index: int, body: str) -> str | None:
     return labels[body]["mapping"].get("hash") if body in labels else None
 
 
-def _print_summary(root: Path, target: "Embodiment", rules: str) -> None:
-    """How many steps are valid, and why the others are not."""
+def _print_summary(root: Path, target: "Embodiment", groups: list[_Mapped]) -> None:
+    """How many steps of the episodes that were asked for are valid, and why the others are not."""
     import numpy as np
     from rich.console import Console
     from rich.table import Table
@@ -277,9 +298,12 @@ def _print_summary(root: Path, target: "Embodiment", rules: str) -> None:
     from mivla.retarget import Reason
 
     dataset = Dataset.open(root)
-    reason = dataset.column(f"observation.mivla.{target.name}.reason")
-    labelled = reason[(reason >= 0).all(axis=1)]
-    table = Table(title=f"{len(dataset)} episodes mapped to {target.title}, rules: {rules}")
+    count = sum(len(group.episodes) for group in groups)
+    labelled = _reasons(dataset, target, range(count))
+    rules = groups[0].name
+    if len(groups) > 1:
+        rules = ", ".join(f"{group.name} ({_episodes(len(group.episodes))})" for group in groups)
+    table = Table(title=f"{_episodes(count)} mapped to {target.title}, rules: {rules}")
     table.add_column("steps")
     for side in SIDES:
         table.add_column(side, justify="right")
@@ -287,25 +311,39 @@ def _print_summary(root: Path, target: "Embodiment", rules: str) -> None:
         counts = np.sum(labelled == one, axis=0)
         if one == Reason.VALID or counts.any():
             table.add_row(one.name.lower().replace("_", " "), *_shares(counts, len(labelled)))
-        if one == Reason.VALID and (bridged := _bridged(dataset, target)).any():
+        if one == Reason.VALID and (bridged := _bridged(dataset, target, count)).any():
             table.add_row("  of these bridged", *_shares(bridged, len(labelled)))
     table.add_row("all", *[f"{len(labelled):,}"] * 2)
     Console().print(table)
     print(f"{root}")
 
 
+def _episodes(count: int) -> str:
+    return f"{count} episode{'' if count == 1 else 's'}"
+
+
+def _reasons(dataset: "Dataset", target: "Embodiment", episodes: Collection[int]) -> "np.ndarray":
+    """Why the steps of those episodes are valid or not, both sides (t 2)."""
+    import numpy as np
+
+    reason = dataset.column(f"observation.mivla.{target.name}.reason")
+    asked_for = np.zeros(len(dataset), dtype=bool)
+    asked_for[list(episodes)] = True
+    return reason[np.repeat(asked_for, dataset.lengths)]
+
+
 def _shares(counts: "np.ndarray", steps: int) -> list[str]:
     return [f"{n:,} ({n / max(steps, 1):.1%})" for n in counts]
 
 
-def _bridged(dataset: "Dataset", target: "Embodiment") -> "np.ndarray":
-    """Steps of each side that were missing and are interpolated."""
+def _bridged(dataset: "Dataset", target: "Embodiment", count: int) -> "np.ndarray":
+    """Steps of each side of the first episodes that were missing and are interpolated."""
     import numpy as np
 
     from mivla.embodiments.layout import SIDES
 
     counts = np.zeros(len(SIDES), dtype=int)
-    for index in range(len(dataset)):
+    for index in range(count):
         mapping = dataset.note(index)["labels"].get(target.name, {}).get("mapping", {})
         for column, side in enumerate(SIDES):
             registered = (mapping.get("registration") or {}).get(side) or {"filled": ()}
@@ -313,20 +351,20 @@ def _bridged(dataset: "Dataset", target: "Embodiment") -> "np.ndarray":
     return counts
 
 
-def _suggest(root: Path, target: "Embodiment", rules: "Rules") -> None:
+def _suggest(root: Path, target: "Embodiment", group: _Mapped) -> None:
     """Where much was lost, what other rules would keep of the first episodes."""
     import numpy as np
 
     from mivla.episodes.store import Dataset
     from mivla.retarget import PRESETS, Reason, retarget
 
-    dataset = Dataset.open(root)
-    reason = dataset.column(f"observation.mivla.{target.name}.reason")
+    dataset, rules = Dataset.open(root), group.rules
+    reason = _reasons(dataset, target, group.episodes)
     # What nobody saw, no rules bring back.
     seen = (reason == Reason.VALID) | (reason >= Reason.OUT_OF_REACH)
     if not seen.any() or np.mean(reason[seen] == Reason.VALID) > _MUCH:
         return
-    first = [dataset[index] for index in range(min(len(dataset), _TRIED_EPISODES))]
+    first = [dataset[index] for index in group.episodes[:_TRIED_EPISODES]]
 
     def kept(other: "Rules") -> float:
         found = np.concatenate([retarget(episode, target, other).reason for episode in first])
@@ -346,7 +384,7 @@ def _suggest(root: Path, target: "Embodiment", rules: "Rules") -> None:
     better = {n: share for n, other in others.items() if (share := kept(other)) > now + 0.05}
     if better:
         what = ", ".join(f"{share:.0%} with {name}" for name, share in better.items())
-        print(f"{now:.0%} of the steps with a hand are kept in {len(first)} episodes; {what}")
+        print(f"{now:.0%} of the steps with a hand are kept in {_episodes(len(first))}; {what}")
 
 
 def _write_clips(root: Path, target: "Embodiment") -> None:

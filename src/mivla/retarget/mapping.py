@@ -72,7 +72,7 @@ def retarget(
         "rules": rules.to_json(),
         "preset": next((name for name, r in PRESETS.items() if r == rules), "custom"),
         "registration": used.to_json(),
-        "hash": mapping_hash(to, rules),
+        "hash": mapping_hash(own, to, rules),
     }
     return Labels(state, action, reliability, reason, mapping)
 
@@ -114,13 +114,17 @@ def summary(labels: Labels) -> dict[Reason, int]:
 
 
 @cache
-def mapping_hash(to: Embodiment, rules: Rules) -> str:
-    """Sixteen digits that change when the same episode would get other labels."""
+def mapping_hash(own: Embodiment, to: Embodiment, rules: Rules) -> str:
+    """Sixteen digits that change when the same episode of a body would get other labels.
+
+    Of the two bodies one is a robot, and labels depend on its arms whichever way they are made.
+    """
+    robot = to if own.is_human else own
     made_of = {
         "version": VERSION,
         "rules": rules.to_json(),
         "arms": [
-            [arm.xml, arm.home, arm.position_base_mount, arm.yaw_base_mount] for arm in to.arms
+            [arm.xml, arm.home, arm.position_base_mount, arm.yaw_base_mount] for arm in robot.arms
         ],
         "hand": hand.template(np.array([hand.D_SHUT, hand.D_OPEN]), "right").tolist(),
         "grip": hand.T_WRIST_GRIP["right"].tolist(),
