@@ -49,7 +49,7 @@ def folder(tmp_path, monkeypatch):
         ("train --data empty --out new --init run", "run holds no checkpoint"),
         ("inspect nowhere", "there is no folder nowhere"),
         ("inspect nowhere --finish", "nowhere holds no dataset"),
-        ("view nowhere", "there is no folder nowhere"),
+        ("view nowhere", "there is no nowhere"),
         ("convert lerobot nowhere --out new", "there is no folder nowhere"),
         ("serve nowhere", "there is no run at nowhere"),
         ("serve run", "run holds no checkpoint"),

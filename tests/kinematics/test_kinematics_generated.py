@@ -1,5 +1,8 @@
 """Generated code: what the trace writes, and where programs are kept."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -85,6 +88,26 @@ def test_a_program_is_written_once_and_no_half_file_stays(tmp_path, monkeypatch)
     path.write_text("x = broken")
     assert compiled.keep("name", "x = 1\n").read_text() == "x = 1\n"
     assert [file.name for file in path.parent.iterdir()] == ["name.py"]
+
+
+def test_what_is_compiled_at_the_first_call_is_compiled_by_one_at_a_time(tmp_path):
+    at_work, most = [], []
+
+    def compile_and_double(x: int) -> int:
+        at_work.append(x)
+        most.append(len(at_work))
+        time.sleep(0.05)
+        at_work.remove(x)
+        return 2 * x
+
+    # Each with a lock file of its own in hand, as processes have.
+    each = [compiled.CompiledAlone(compile_and_double, tmp_path / "lock") for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda i: each[i](i), range(4))) == [0, 2, 4, 6]
+        assert max(most) == 1
+        # From then on nobody waits for anybody.
+        list(pool.map(lambda i: each[i](i), range(4)))
+    assert max(most) > 1
 
 
 def test_without_a_folder_to_write_to_a_program_still_runs_and_says_so(

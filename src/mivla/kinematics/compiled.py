@@ -1,14 +1,17 @@
 """Generated programs on disk, so that an arm is compiled once per machine."""
 
+import fcntl
 import hashlib
 import importlib.util
 import logging
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from mivla.kinematics.chain import Chain
 from mivla.kinematics.generate import source
@@ -47,7 +50,32 @@ def _program(name: str, text: str) -> ModuleType:
     # Numba finds the module of a cached function by its name.
     sys.modules[stem] = module
     spec.loader.exec_module(module)
+    lock = path.with_suffix(".lock")
+    for name in ("run", "cold"):
+        setattr(module, name, CompiledAlone(getattr(module, name), lock))
     return module
+
+
+class CompiledAlone:
+    """A function that compiles itself when it is called first, which one process does at a time.
+
+    The same program compiled twice can differ in the last bits of its results. So the first to come
+    compiles and keeps it, and who comes meanwhile waits and takes what was kept.
+    """
+
+    def __init__(self, function: Callable[..., Any], lock: Path):
+        """`lock` is a file beside the program, made when it is needed."""
+        self._function, self._lock, self._called = function, lock, False
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the function."""
+        if self._called:
+            return self._function(*arguments)
+        with self._lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            result = self._function(*arguments)
+        self._called = True
+        return result
 
 
 def keep(stem: str, text: str) -> Path:
