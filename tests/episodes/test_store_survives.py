@@ -2,6 +2,7 @@
 
 import errno
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -16,12 +17,13 @@ import pytest
 from store_episodes import FPS, assert_same, labels, person, robot
 
 from mivla import MivlaError
-from mivla.episodes import files
+from mivla.episodes import Episode, Labels, files
 from mivla.episodes.store import (
     BusyDataset,
     Dataset,
     DatasetWriter,
     UnfinishedDataset,
+    WorkerLost,
     relabel,
 )
 
@@ -149,6 +151,54 @@ def test_labels_that_are_killed_at_any_moment_are_there_whole_or_not_at_all(tmp_
         assert not list(root.rglob("*.new"))
         shutil.rmtree(root)
     assert seen == {(False, False), (True, True)}
+
+
+def test_labels_of_one_robot_killed_at_any_moment_do_not_harm_those_of_the_next(
+    tmp_path, monkeypatch
+):
+    write(tmp_path / "made", PEOPLE, data_files_size_in_mb=1e-6)
+    new = labels(np.random.default_rng(0), 3, "joints")
+    finished = False
+    call = 0
+    seen = set()
+    while not finished:
+        call += 1
+        root = tmp_path / str(call)
+        shutil.copytree(tmp_path / "made", root)
+        with monkeypatch.context() as patch:
+            die_at(patch, call)
+            try:
+                relabel(root, "piper", lambda _: new)
+                finished = True
+            except Killed:
+                pass
+        # Nobody opens it in between.
+        relabel(root, "x5", lambda _: new)
+        dataset = Dataset.open(root)
+        assert_loads_as_lerobot_does(root)
+        stored = set(pq.read_schema(root / "data/chunk-000/file-000.parquet").names)
+        told = {n for n, f in dataset.features.items() if f["dtype"] not in ("video", "image")}
+        assert stored == told
+        assert all("x5" in episode.labels for episode in dataset)
+        seen.add(tuple("piper" in episode.labels for episode in dataset))
+        shutil.rmtree(root)
+    assert seen == {(False, False), (True, True)}
+
+
+def _dies_elsewhere(episode: Episode) -> Labels:
+    """Labels, but not in a process that was started for them."""
+    if multiprocessing.parent_process() is not None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return labels(np.random.default_rng(0), len(episode), "joints")
+
+
+def test_a_worker_that_is_killed_is_told_of_and_leaves_the_dataset_as_it_was(tmp_path):
+    write(tmp_path, PEOPLE, data_files_size_in_mb=1e-6)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file() and p.name != "lock"}
+    with pytest.raises(WorkerLost, match="--workers"):
+        relabel(tmp_path, "piper", _dies_elsewhere, workers=2)
+    after = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file() and p.name != "lock"}
+    assert before == after
 
 
 def test_a_process_that_is_really_killed_loses_no_finished_episode(tmp_path):

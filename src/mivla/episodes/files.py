@@ -68,9 +68,14 @@ def transaction(root: Path) -> Iterator[Transaction]:
         files.commit()
     except BaseException:
         # With its journal written, the change will be finished instead.
-        if not (root / WORKSHOP / "commit.json").exists():
+        if not stopped_midway(root):
             files.discard()
         raise
+
+
+def stopped_midway(root: Path) -> bool:
+    """Whether there is a change whose new files are all there, and not all in their places."""
+    return (root / WORKSHOP / "commit.json").exists()
 
 
 def recover(root: Path) -> None:

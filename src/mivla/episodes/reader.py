@@ -120,7 +120,7 @@ class Dataset:
         root = Path(root)
         if not root.is_dir():
             raise NotADataset(f"there is no folder {root}")
-        if not (root / INFO).exists() and (root / WORKSHOP / "commit.json").exists():
+        if not (root / INFO).exists() and files.stopped_midway(root):
             with files.locked(root):
                 files.recover(root)
         if not (root / INFO).exists():

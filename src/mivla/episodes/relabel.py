@@ -8,12 +8,14 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mivla import MivlaError
 from mivla.episodes import columns, files, schema, stats, tables
 from mivla.episodes.files import INFO
 from mivla.episodes.reader import Dataset, array_from_arrow, read_episode_rows, read_notes_file
@@ -21,6 +23,10 @@ from mivla.episodes.record import Episode, Labels
 
 LabelOf = Callable[[Episode], Labels]
 """What makes the labels of an episode; other processes must be able to get it."""
+
+
+class WorkerLost(MivlaError):
+    """A process that made labels was ended from outside."""
 
 
 def relabel(
@@ -48,9 +54,15 @@ def relabel(
     Raises:
         IndexError: there is no such episode.
         UnstorableEpisode: labels that do not fit their episode, or of the dataset's own body.
+        WorkerLost: a process was ended from outside; the dataset is as it was.
     """
     root = Path(root)
     dataset = Dataset.open(root)
+    if files.stopped_midway(root):
+        # A change that is finished now: of what was read before, columns would be missing.
+        with files.locked(root):
+            files.recover(root)
+        dataset = Dataset.open(root)
     wanted = sorted(range(len(dataset)) if episodes is None else set(episodes))
     if not wanted:
         return 0
@@ -175,7 +187,16 @@ def _each(jobs: list[_Job], workers: int, on_episode: Callable[[], None]) -> Ite
         initializer=signal.signal,
         initargs=(signal.SIGINT, signal.SIG_IGN),
     ) as pool:
-        for job, done in zip(jobs, pool.map(_rewrite_data, jobs), strict=True):
+        results = pool.map(_rewrite_data, jobs)
+        for job in jobs:
+            try:
+                done = next(results)
+            except BrokenProcessPool as error:
+                raise WorkerLost(
+                    f"a process that made labels for {job.root} was ended from outside, as happens "
+                    f"where memory is short: the dataset is as it was; try fewer processes "
+                    f"(--workers)"
+                ) from error
             for row in job.rows:
                 if job.labelling and row["episode_index"] in job.labelling.episodes:
                     on_episode()

@@ -15,7 +15,7 @@ from mivla.episodes.reader import (
     UnknownBody,
     UnsupportedVersion,
 )
-from mivla.episodes.relabel import relabel
+from mivla.episodes.relabel import WorkerLost, relabel
 from mivla.episodes.writer import DatasetMismatch, DatasetWriter
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "UnstorableEpisode",
     "UnstorablePictures",
     "UnsupportedVersion",
+    "WorkerLost",
     "VideoCodec",
     "relabel",
 ]
