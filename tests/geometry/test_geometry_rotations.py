@@ -68,6 +68,13 @@ def test_quaternions_are_wxyz_with_w_not_negative(rotation):
     assert_allclose(so3.matrix_from_quaternion(found), rotation.as_matrix(), atol=1e-12)
 
 
+def test_zeros_are_no_rotation():
+    R = so3.matrix_from_quaternion(np.array([[0.0, 0, 0, 0], [1, 0, 0, 0]]))
+    assert np.isnan(R[0]).all()
+    assert_allclose(R[1], np.eye(3))
+    assert so3.matrix_from_quaternion(np.ones((2, 4), np.float32)).dtype == np.float32
+
+
 def test_a_quarter_turn_about_x_is_a_quaternion_worked_by_hand():
     half = np.sqrt(0.5)
     R = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])

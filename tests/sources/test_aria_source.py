@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from mivla.embodiments.layout import SIDES
 from mivla.geometry import se3
-from mivla.sources import NothingToRead, UnreadableRecording, aria
+from mivla.sources import NothingToRead, UnreadableRecording, aria, format_of
 
 HUMAN = Path(__file__).resolve().parents[2].parent / "shared" / "human"
 MPS = HUMAN / "aria_mps"
@@ -247,6 +247,30 @@ def test_usual_cameras_are_upright_when_a_person_looks_ahead():
     for T in aria.USUAL_CAMERA.values():
         assert_allclose(T @ se3.inverse(T), np.eye(4), atol=1e-9)
         assert np.linalg.det(T[:3, :3]) == pytest.approx(1)
+
+
+def test_somebody_elses_table_in_the_folder_does_no_harm(tmp_path):
+    recording(tmp_path)
+    (tmp_path / "notes.csv").write_bytes("Größe;1\n".encode("latin-1"))
+    assert format_of(tmp_path) == "aria"
+    assert {e.origin.partition("#")[0] for e in aria.episodes(tmp_path)} == {
+        "aria:mps_cut-an-apple_vrs/hand_tracking/hand_tracking_results.csv"
+    }
+
+
+def test_a_pose_of_zeros_is_no_pose(tmp_path):
+    table = recording(tmp_path)
+    rows = still()
+    for row in rows[::2]:
+        row |= {f"q{axis}_world_device": 0.0 for axis in "wxyz"}
+        row |= {f"t{axis}_world_device": 0.0 for axis in "xyz"}
+    write_trajectory(table, still())
+    whole = aria.read(table).state["hand"][:, 24:27]
+    write_trajectory(table, rows)
+    # Between a pose and none there is none, and nothing is where it is not.
+    with pytest.raises(UnreadableRecording, match="no pose"):
+        aria.read(table)
+    assert np.isfinite(whole).any()
 
 
 def test_tables_that_are_none_are_named(tmp_path):

@@ -43,6 +43,23 @@ def test_what_is_written_comes_back(written):
     assert_allclose(colours, expected, atol=6)
 
 
+def test_confidences_of_other_joints_alone_are_none(written):
+    _, root = written
+    path = root / "stack_blocks" / "0.hdf5"
+    with h5py.File(path, "r+") as file:
+        for name in [n for n in file["confidences"] if n.startswith("left")]:
+            del file[f"confidences/{name}"]
+    (back,) = egodex.episodes(root)
+    assert np.isnan(back.confidence[:, 0]).all()
+    assert_allclose(back.confidence[:, 1], 1)
+    with h5py.File(path, "r+") as file:
+        for name in [n for n in file["confidences"] if n.startswith("right")]:
+            del file[f"confidences/{name}"]
+    (back,) = egodex.episodes(root)
+    assert back.confidence is None
+    assert "the recording holds no tracking confidences" in back.notes
+
+
 def test_a_new_world_changes_nothing_that_is_read(person, tmp_path):
     episode = person()
     for seed in (1, 2):

@@ -213,7 +213,19 @@ def test_it_goes_through_the_store_without_a_camera(tmp_path):
         (hot3d.PROFILE, lambda text: text[:5000], "cannot be read"),
         (hot3d.HEADSET, lambda text: text.replace("q_wo_w", "w"), "not a complete trajectory"),
         (hot3d.HEADSET, lambda text: "\n".join(text.splitlines()[:1]), "no pose at any"),
-        ("metadata.json", lambda text: text.replace("Aria", "Vision"), r"there are \['Aria'"),
+        ("metadata.json", lambda text: text.replace("Aria", "Vision"), "there are Aria, Quest3"),
+        ("metadata.json", lambda text: "[]", "there are Aria, Quest3"),
+        ("metadata.json", lambda text: '{"headset": ["Aria"]}', "there are Aria, Quest3"),
+        (
+            hot3d.HANDS,
+            lambda text: text.replace('"timestamp_ns":', '"timestamp_ns": null, "t":'),
+            "no timestamp_ns, a whole number",
+        ),
+        (
+            hot3d.HANDS,
+            lambda text: text.replace('"timestamp_ns":', '"timestamp_ns": "x", "t":'),
+            "no timestamp_ns, a whole number",
+        ),
         ("mask_hand_pose_available.csv", lambda text: "a,b\n1,2\n", "not a mask of HOT3D"),
     ],
 )
@@ -224,6 +236,24 @@ def test_broken_recordings_are_skipped_with_their_reason(copy, name, change, wor
     skipped = []
     assert list(hot3d.episodes(copy.parent, on_skip=skipped.append)) == []
     assert [s.path.name for s in skipped] == ["P0003_c701bd11"]
+
+
+def test_a_wrist_of_zeros_is_a_hand_that_is_missing(copy):
+    lines = [json.loads(line) for line in (copy / hot3d.HANDS).read_text().splitlines()]
+    for line in lines:
+        line["hand_poses"]["0"]["wrist_xform"] = {"q_wxyz": [0.0] * 4, "t_xyz": [0.0] * 3}
+    (copy / hot3d.HANDS).write_text("\n".join(map(json.dumps, lines)))
+    episode = hot3d.read(copy)
+    assert np.isnan(episode.state["hand"][:, :24]).all()
+    assert np.isfinite(episode.state["hand"][:, 24:]).all()
+    assert "the left hand is never seen" in episode.notes
+
+
+def test_recordings_of_one_name_in_two_folders_are_two(copy, tmp_path):
+    for person in ("P1", "P2"):
+        shutil.copytree(copy, tmp_path / "all" / person / "take")
+    origins = [episode.origin for episode in hot3d.episodes(tmp_path / "all")]
+    assert origins == ["hot3d:P1/take", "hot3d:P2/take"]
 
 
 def test_a_folder_without_any_says_what_was_expected(tmp_path):

@@ -44,6 +44,10 @@ def a_file(person, **changes) -> HandFile:
     )
 
 
+def episode_with_camera(episode, person):
+    return replace(episode, cameras=person(STEPS).cameras)
+
+
 def as_csv(path: Path, file: HandFile, above: str = "") -> None:
     """The slow obvious writer of the table that `landmarks` documents."""
     names = ["time_s"]
@@ -152,9 +156,20 @@ def test_units_frames_per_second_validity_and_whole_gaps_are_understood(person, 
     truth = person(STEPS).state["landmarks"].reshape(STEPS, 2, 21, 3)
     assert_allclose(points[~missing], truth[~missing], atol=1e-6)
     assert episode.rate_hz == pytest.approx(15)
-    assert_allclose(episode.confidence, np.tile([0.9, 0.0], (STEPS, 1)))
+    assert_allclose(episode.confidence, np.tile([0.9, np.nan], (STEPS, 1)))
     assert episode.instruction == "pick up"
     assert "not read: subject" in episode.notes
+
+
+def test_a_hand_without_confidences_is_judged_by_its_pose_alone(person, tmp_path):
+    file = a_file(person, confidence={"right": np.full(STEPS, 0.7)})
+    landmarks.save(tmp_path / "0.npz", file)
+    episode = landmarks.read(tmp_path / "0.npz")
+    assert np.isnan(episode.confidence[:, 0]).all()
+    assert_allclose(episode.confidence[:, 1], 0.7)
+    egodex.write(episode_with_camera(episode, person), tmp_path / "0", rng=np.random.default_rng(0))
+    (back,) = egodex.episodes(tmp_path)
+    assert_allclose(back.confidence[:, 0], 1)
 
 
 def test_zeros_for_a_missing_hand_are_missing(person, tmp_path):

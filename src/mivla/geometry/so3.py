@@ -27,8 +27,12 @@ def matrix_from_rot6d(rot6d: Float[np.ndarray, "*b 6"]) -> Float[np.ndarray, "*b
 
 
 def matrix_from_quaternion(wxyz: Float[np.ndarray, "*b 4"]) -> Float[np.ndarray, "*b 3 3"]:
-    """The rotation of a quaternion; its length does not matter."""
-    w, x, y, z = np.moveaxis(normalise(wxyz), -1, 0)
+    """The rotation of a quaternion; its length does not matter, but NaN where it is zero.
+
+    Zeros stand for what is missing in many files, and would look like the identity.
+    """
+    length = np.linalg.norm(wxyz, axis=-1, keepdims=True)
+    w, x, y, z = np.moveaxis(wxyz / np.where(length > 0, length, np.nan), -1, 0)
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
         [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],

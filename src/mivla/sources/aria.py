@@ -75,9 +75,13 @@ class Hands:
 
 def recognises(path: Path) -> bool:
     """Whether a file is a table of hand landmarks in the device."""
-    if path.suffix != ".csv":
+    if path.suffix.lower() not in SUFFIXES:
         return False
-    header = _header(path)
+    try:
+        header = _header(path)
+    except UnreadableRecording:
+        # Somebody else's table, in another encoding.
+        return False
     return CLOCK in header and "tx_left_landmark_0_device" in header
 
 

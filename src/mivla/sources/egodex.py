@@ -207,9 +207,10 @@ def write(
         hand = hand_joints(points[:, number], side)
         joints_base |= hand
         missing = {name: np.isnan(T).any(axis=(1, 2)) for name, T in hand.items()}
-        of_side = (
-            np.ones(len(episode)) if episode.confidence is None else episode.confidence[:, number]
-        )
+        of_side = np.ones(len(episode))
+        if episode.confidence is not None:
+            told = episode.confidence[:, number]
+            of_side = np.where(np.isnan(told), of_side, told)
         for name, absent in missing.items():
             tracked[name] = np.where(absent, NO_CONFIDENCE, of_side)
     for name in BODY_JOINTS:
@@ -328,20 +329,24 @@ def _in_base(T_base_world, p_world, points):
 
 
 def _grip_confidence(file: h5py.File, steps: int) -> Float[np.ndarray, "t 2"] | None:
-    """The least sure of the joints that make the wrist frame and the pinch, per step and side."""
+    """The least sure of the joints that make the wrist frame and the pinch, per step and side.
+
+    NaN where no joint of a side has one, and None where neither has.
+    """
     if "confidences" not in file:
         return None
     group = subgroup(file, "confidences")
-    least = np.zeros((steps, 2), np.float32)
+    least = np.full((steps, 2), np.nan, np.float32)
     for column, side in enumerate(SIDES):
         names = (landmark_joints(side)[i] for i in plausible.GRIP_LANDMARKS)
         values = [v for v in (vector(group, name) for name in names) if v is not None]
         if any(v.shape != (steps,) for v in values):
             raise UnreadableRecording(f"the confidences of the {side} hand have another length")
         if values:
-            least[:, column] = functools.reduce(np.minimum, values)
-    # A confidence that is no number is none; comparing leaves it out.
-    return np.where(least > 0, np.minimum(least, 1), np.float32(0))
+            worst = functools.reduce(np.minimum, values)
+            # A confidence that is no number is none; comparing leaves it out.
+            least[:, column] = np.where(worst > 0, np.minimum(worst, 1), 0)
+    return None if np.isnan(least).all() else least
 
 
 @njit(cache=True, error_model="numpy")

@@ -93,7 +93,9 @@ def episodes(
             f"and {HEADSET}"
         )
     for folder in folders:
-        origin = f"hot3d:{folder.resolve().name}"
+        # Folders of two people may be called alike; a recording that is named itself has no path.
+        name = folder.resolve().name if folder == root else folder.relative_to(root).as_posix()
+        origin = f"hot3d:{name}"
         if origin in done:
             continue
         try:
@@ -112,9 +114,12 @@ def read(folder: Path, *, origin: str = "", instruction: str | None = None) -> E
     """
     folder = Path(folder)
     tracked = hands(folder)
-    device = _json(folder / "metadata.json").get("headset", "Aria")
-    if device not in HEADSETS:
-        raise UnreadableRecording(f"headset {device!r} is not known; there are {list(HEADSETS)}")
+    said = _json(folder / "metadata.json")
+    device = said.get("headset", "Aria") if isinstance(said, dict) else said
+    if not isinstance(device, str) or device not in HEADSETS:
+        raise UnreadableRecording(
+            f"headset {device!r} in metadata.json is not known; there are {', '.join(HEADSETS)}"
+        )
     headset = HEADSETS[device]
     T_world_device = headset_poses(folder / HEADSET, tracked.times_ns)
     T_world_device[~_mask(folder, "mask_headset_pose_available", tracked.times_ns)] = np.nan
@@ -157,7 +162,7 @@ def hands(folder: Path) -> Hands:
     """
     profile = _json(folder / PROFILE)
     rows = _lines(folder / HANDS)
-    times_ns = np.array([_field(row, "timestamp_ns") for row in rows], dtype=np.int64)
+    times_ns = np.array([_time(row) for row in rows], dtype=np.int64)
     points = np.full((len(rows), 2, 21, 3), np.nan)
     confidence = np.zeros((len(rows), 2))
     try:
@@ -302,7 +307,8 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _field(row: Any, name: str) -> Any:
-    if not isinstance(row, dict) or name not in row:
-        raise UnreadableRecording(f"a line of {HANDS} has no {name}")
-    return row[name]
+def _time(row: Any) -> int:
+    time = row.get("timestamp_ns") if isinstance(row, dict) else None
+    if not isinstance(time, int):
+        raise UnreadableRecording(f"a line of {HANDS} has no timestamp_ns, a whole number")
+    return time

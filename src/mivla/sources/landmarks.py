@@ -192,7 +192,8 @@ def read(
         )
     confidence = None
     if file.confidence:
-        confidence = np.zeros((steps, 2))
+        # A hand of which the file tells none is judged by its pose alone.
+        confidence = np.full((steps, 2), np.nan)
         for number, side in enumerate(SIDES):
             if side in file.confidence:
                 confidence[:, number] = np.clip(np.nan_to_num(file.confidence[side]), 0, 1)
