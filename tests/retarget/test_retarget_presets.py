@@ -401,6 +401,24 @@ def test_training_takes_a_masked_opening_for_missing_and_not_for_shut():
             assert valid[..., first].mean() > 0.5
 
 
+def test_an_imitated_action_is_trusted_as_the_step_that_it_leads_to():
+    person = human_episode(2)
+    confidence = np.ones((len(person), 2))
+    # Not believed and not bridged: a gap in the labels from 10 to 13.
+    confidence[10:14, 1] = 0.0
+    confidence[20, 1] = 0.5
+    rules = replace(preset("video"), max_gap_s=0.0, **UNHURRIED)
+    person = label(replace(person, confidence=confidence, origin="somebody"), X5, rules)
+    data = sequences_of(
+        [person], state_layout=MIVLA_STATE, action_layout=MIVLA_ACTION, imitate="x5", rate_hz=30.0
+    )
+    first = MIVLA_ACTION["joints/right"].start
+    weight, known = data.weight[:, first], np.isfinite(data.action[:, first])
+    assert np.flatnonzero(~known).tolist() == [9, 10, 11, 12, len(person) - 1]
+    assert (weight[known] > 0).all()
+    assert np.flatnonzero(known & (weight < 0.6)).tolist() == [19]
+
+
 def test_the_command_counts_steps_without_a_gripper_as_valid(tmp_path, capsys):
     root = tmp_path / "people"
     with DatasetWriter(root, body="human", fps=30, cameras={}) as writer:

@@ -86,11 +86,15 @@ def sequences_of(
             labels = episode.labels[imitate]
             state |= _imitated(labels.state, own)
             action |= _imitated(labels.action, own)
+            trust = labels.reliability
+            if body.is_human:
+                # A person's action is the next state, and so is that of whoever imitates them.
+                trust = np.concatenate([trust[1:], trust[-1:]])
             for group in action_layout.groups:
                 if group not in own:
                     for side, name in enumerate(SIDES):
                         where = action_layout[f"{group}/{name}"]
-                        weight[:, where] = labels.reliability[:, side, None]
+                        weight[:, where] = trust[:, side, None]
         state, action = ({g: v for g, v in m.items() if g in PARTS} for m in (state, action))
         states.append(stack(state_layout, state, len(episode)))
         actions.append(stack(action_layout, action, len(episode)))
