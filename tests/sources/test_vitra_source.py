@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 from mivla.episodes import ArrayFrames
 from mivla.episodes.video import write_video
 from mivla.geometry import se3
+from mivla.retarget import usual_preset
 from mivla.sources import UnreadableRecording, vitra
 
 FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "human" / "vitra_sample"
@@ -38,7 +39,8 @@ def test_the_sample_is_an_episode():
     assert np.isnan(episode.state["hand"][:, :24]).all()
     assert np.isfinite(episode.state["hand"][:, 24:]).all()
     assert np.isfinite(episode.state["landmarks"][:, 63:]).all()
-    assert episode.quality == "slam"
+    assert episode.quality == "monocular_depth"
+    assert usual_preset(episode.quality) == "video"
     assert episode.confidence is None
     # A right hand ahead, to the right and below.
     assert (episode.state["hand"][:, 24] > 0.1).all()

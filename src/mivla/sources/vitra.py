@@ -172,7 +172,8 @@ def read(path: Path, *, origin: str = "", pitch_deg: float | None = None) -> Epi
         up=np.array([0.0, 0.0, 1.0]),
         head=Head(T_base_cam, frames, _pinhole(K, frames)),
         instruction=" ".join(dict.fromkeys(text for _, text in said)),
-        quality="slam",
+        # The camera moves as a film says it does, which has no gravity, and depth is a network's.
+        quality="monocular_depth",
         subtasks=said if len(said) > 1 else (),
         origin=origin or f"vitra:{path.name}",
         notes=(
