@@ -1,5 +1,8 @@
 """Generated code: what the trace writes, and where programs are kept."""
 
+import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -100,7 +103,7 @@ def test_what_is_compiled_at_the_first_call_is_compiled_by_one_at_a_time(tmp_pat
         at_work.remove(x)
         return 2 * x
 
-    # Each with a lock file of its own in hand, as processes have.
+    # Each takes the lock by itself, as processes do.
     each = [compiled.CompiledAlone(compile_and_double, tmp_path / "lock") for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda i: each[i](i), range(4))) == [0, 2, 4, 6]
@@ -108,6 +111,26 @@ def test_what_is_compiled_at_the_first_call_is_compiled_by_one_at_a_time(tmp_pat
         # From then on nobody waits for anybody.
         list(pool.map(lambda i: each[i](i), range(4)))
     assert max(most) > 1
+
+
+def test_code_that_was_just_compiled_gives_the_bits_of_code_that_is_read(tmp_path):
+    script = """
+import numpy as np
+from mivla.embodiments import X5
+from mivla.kinematics import chain, forward, solve
+arm = chain(X5.arms[0])
+swing = 0.3 * np.sin(np.arange(60)[:, None] / 30 + np.arange(6))
+q = np.clip(np.array(X5.arms[0].home) + swing, arm.low, arm.high)
+print(solve(arm, forward(arm, q)[None], q[:1]).q.tobytes().hex())
+"""
+    environment = {**os.environ, CACHE_VARIABLE: str(tmp_path)}
+    command = [sys.executable, "-c", script]
+    said = [
+        subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert len(said[0]) > 1000
+    assert said[0] == said[1]
 
 
 def test_without_a_folder_to_write_to_a_program_still_runs_and_says_so(

@@ -50,9 +50,8 @@ def _program(name: str, text: str) -> ModuleType:
     # Numba finds the module of a cached function by its name.
     sys.modules[stem] = module
     spec.loader.exec_module(module)
-    lock = path.with_suffix(".lock")
-    for name in ("run", "cold"):
-        setattr(module, name, CompiledAlone(getattr(module, name), lock))
+    for entry in ("run", "cold"):
+        setattr(module, entry, CompiledAlone(getattr(module, entry), path.with_suffix(".lock")))
     return module
 
 

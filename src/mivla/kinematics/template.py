@@ -42,8 +42,13 @@ NEARBY = np.float32(1e-4)
 """Squared error below which a resting lane is looked at once more."""
 {constants}
 
+# Inlined into what is called from outside: a part that were called would be other code when it is
+# read back from the disk than when it has just been compiled, with other last bits.
+INLINED = dict(cache=True, nogil=True, error_model="numpy", forceinline=True)
+part, fast = njit(**INLINED), njit(**INLINED, fastmath=True)
 
-@njit(cache=True, nogil=True, fastmath={{"contract", "reassoc", "nsz"}}, error_model="numpy")
+
+@njit(**INLINED, fastmath={{"contract", "reassoc", "nsz"}})
 def place(g, mount):
     m00, m01, m02, m03 = mount[0, 0], mount[0, 1], mount[0, 2], mount[0, 3]
     m10, m11, m12, m13 = mount[1, 0], mount[1, 1], mount[1, 2], mount[1, 3]
@@ -54,19 +59,19 @@ def place(g, mount):
     return bad
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@fast
 def ready(w, g):
     for l in range(LANES):
         {ready}
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@fast
 def step(w, weight, clamp):
     for l in range(LANES):
         {step}
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@fast
 def lagging(w):
     total = ZERO
     for l in range(LANES):
@@ -74,15 +79,13 @@ def lagging(w):
     return total > ZERO
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@fast
 def settle(w):
     for l in range(LANES):
         {settle}
 
 
-@njit(
-    cache=True, nogil=True, fastmath={{"contract", "reassoc", "nsz", "arcp"}}, error_model="numpy"
-)
+@njit(**INLINED, fastmath={{"contract", "reassoc", "nsz", "arcp"}})
 def check(w, g, o, position_tolerance, rotation_tolerance, patience):
     overdue = 0.0
     for l in range(LANES):
@@ -90,7 +93,7 @@ def check(w, g, o, position_tolerance, rotation_tolerance, patience):
     return overdue > 0.0
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@fast
 def nearer(targets, n, a, near, which, j):
     a0, a1, a2, a3, a4, a5, a6 = a[0], a[1], a[2], a[3], a[4], a[5], a[6]
     a7, a8, a9, a10, a11, a12 = a[7], a[8], a[9], a[10], a[11], a[12]
@@ -98,7 +101,7 @@ def nearer(targets, n, a, near, which, j):
         {nearest}
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def nearest(targets, library, near, which):
     """Per part of the library and lane, the least distance and which start has it."""
     each, n = library.shape[0] // PARTS, near.shape[1]
@@ -109,7 +112,7 @@ def nearest(targets, library, near, which):
             nearer(targets, n, library[j], near[part], which[part], j)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def iterate(w, weight, clamp, iterations):
     for _ in range(iterations):
         step(w, weight, clamp)
@@ -117,7 +120,7 @@ def iterate(w, weight, clamp, iterations):
             break
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def load(T, first, count, t, steps, goals):
     for group in range(goals.shape[1]):
         for l in range(LANES):
@@ -128,7 +131,7 @@ def load(T, first, count, t, steps, goals):
                         goals[k, group, (4 * r + c) * LANES + l] = T[lane, t + k, r, c]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def store(answers, first, count, t, steps, q, position, rotation, converged, jumped):
     for i in range(count):
         group, l, lane = i // LANES, i % LANES, first + i
@@ -143,7 +146,7 @@ def store(answers, first, count, t, steps, q, position, rotation, converged, jum
                 jumped[lane, t + k] = o[{r_o_jumped} * LANES + l] > 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def elsewhere(w, g, o, weight, clamp, position_tolerance, rotation_tolerance, library, joints):
     """Lanes that are due go to the nearest configuration that reaches their target, if any."""
     near, which = np.empty((PARTS, LANES), np.float32), np.empty((PARTS, LANES), np.int32)
@@ -247,7 +250,7 @@ def run(
     return bad
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def begin(w, l, g, start, jitter):
     """Lane `l` begins a search from the joints `start`."""
     for i in range(DOF):
@@ -266,7 +269,7 @@ def begin(w, l, g, start, jitter):
     w[{r_least} * LANES + l] = np.float32(1e30)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def pooled(goals, library, pool, distance, first):
     """Per pose the nearest start of each part of the library, and which of them is nearest."""
     poses = pool.shape[0]
@@ -289,7 +292,7 @@ def pooled(goals, library, pool, distance, first):
             first[begun + l] = best
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def unlike(joints, pool, distance, likeness, tried):
     """The nearest start of a pose's pool that is unlike those tried, `tried` among them.
 
@@ -313,7 +316,7 @@ def unlike(joints, pool, distance, likeness, tried):
     return chosen
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def wrap(w, l):
     """A joint of lane `l` that turns all the way round and stands at a limit goes to the other."""
     for i in range(DOF):
@@ -325,7 +328,7 @@ def wrap(w, l):
                 w[({r_joint} + i) * LANES + l] = min(max(turned, low), high)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def release(w, l):
     """Joints of lane `l` that stand at a limit leave it; whether there were any."""
     found = False
@@ -342,7 +345,7 @@ def release(w, l):
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def search(goals, pool, distance, first, joints, jitter, restarts, weight, clamp, iterations, y):
     """Joints of least error of every pose. A lane that has finished takes the next pose."""
     poses = pool.shape[0]
