@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -195,6 +196,20 @@ def test_mistakes_are_told_in_a_sentence(tmp_path, capsys, arguments: list[str],
     error = capsys.readouterr().err
     assert says in error
     assert "Traceback" not in error
+
+
+def test_what_is_said_of_an_unknown_robot_can_be_done(tmp_path, capsys):
+    root = stored(tmp_path / "robot", [robot()])
+    info = root / "meta/info.json"
+    info.write_text(info.read_text().replace('"robot_type": "x5"', '"robot_type": "their_x5"'))
+    assert cli.main(["retarget", str(root), "--to", "human"]) == 1
+    error = capsys.readouterr().err
+    assert "their_x5, which is not known here" in error
+    (said,) = re.findall(r"`mivla (convert [^`]*)`", error)
+    named = tmp_path / "named"
+    words = [{"NAME": "x5", "DIR": str(named)}.get(word, word) for word in said.split()]
+    assert cli.main(words) == 0
+    assert cli.main(["retarget", str(named), "--to", "human"]) == 0
 
 
 def test_recordings_without_out_are_refused(tmp_path, capsys):

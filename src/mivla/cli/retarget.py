@@ -50,14 +50,15 @@ def main(
     """Map hands to a robot, or a robot to hands, and store the labels.
 
     A dataset gets label columns beside what it holds (or a copy of it, with --out); recordings of
-    another format become a dataset with labels in --out. A video gets a clip beside its dataset:
+    another format become a dataset with labels in --out, with films of the first of them beside:
     the hands on the left, the robot that follows them on the right. The same command again goes on
     where it stopped; other rules replace the labels.
 
     Args:
         source: a LeRobot dataset; or recordings of a person or a robot, a folder or a file: EgoDex,
             RoboTwin, Aria, HOT3D, VITRA, landmarks of any tracker, a video (docs/sources.md).
-        to: a robot for people's recordings, or `human` for a robot's.
+        to: a robot for people's recordings (`mivla robot` lists them, or my_robot.toml of your
+            own), or `human` for a robot's.
         out: folder of the dataset; needed unless the source is a dataset already.
         rules: `default`; `video`, which begins with the target's home rotation because nobody
             knows how the camera of a film was tilted; or `paper` (displacements of the thumb
@@ -70,12 +71,13 @@ def main(
         translation: where the person's head is in the robot base at the start, metres.
         yaw_deg: heading of the person in the robot base; 0 if both face the same way.
         scale: metres of the robot's workspace for a metre of the hand's.
-        instruction: video: what is done in it.
-        pitch_deg: video: how far the camera looks down.
-        fov_deg: video: how wide the camera looks.
+        instruction: recordings of people that do not say it themselves: what is done in them.
+        pitch_deg: recordings of people that do not know where down is: how far the camera looks
+            down; 35 is assumed otherwise.
+        fov_deg: video: how wide the camera looks; 70 is assumed otherwise.
         max_episodes: label so many episodes at most.
         workers: processes that label a dataset; one per core unless told otherwise.
-        clip: write clip.mp4 for a video.
+        clip: write films of the first four recordings of another format into --out.
     """
     import numpy as np
 

@@ -400,8 +400,9 @@ class Dataset:
         if name is None:
             raise UnknownBody(
                 f"{self.root} is of {self.robot_type or 'an unnamed robot'}, which is not known "
-                f"here. Name the body with `--body`: there are {', '.join(EMBODIMENTS)}; "
-                f"or describe it (docs/add-a-robot.md) and put that folder into $MIVLA_ROBOTS"
+                f"here. If it is one of {', '.join(EMBODIMENTS)}, `mivla convert lerobot "
+                f"{self.root} --body NAME --out DIR` makes a dataset that says so; else describe it "
+                f"(docs/add-a-robot.md) and put the folder of the description into $MIVLA_ROBOTS"
             )
         return embodiment(name)
 
@@ -415,7 +416,8 @@ class Dataset:
         if own.shape[1] != body.own_dim:
             raise UnknownBody(
                 f"{self.root}: {name!r} has {own.shape[1]} numbers, but {body.title} has "
-                f"{body.own_dim} ({', '.join(body.own_names)}). Name another body with `--body`"
+                f"{body.own_dim} ({', '.join(body.own_names)}). `mivla convert lerobot {self.root} "
+                f"--body NAME --out DIR` makes a dataset of another body"
             )
         own = own[:, own_order(body, self.features[name].get("names"))].astype(np.float32)
         valid = values.get(f"{schema.motion_name(body.name, kind, body.own_part)}.valid")
