@@ -401,8 +401,8 @@ class Dataset:
             raise UnknownBody(
                 f"{self.root} is of {self.robot_type or 'an unnamed robot'}, which is not known "
                 f"here. If it is one of {', '.join(EMBODIMENTS)}, `mivla convert lerobot "
-                f"{self.root} --body NAME --out DIR` makes a dataset that says so; else describe it "
-                f"(docs/add-a-robot.md) and put the folder of the description into $MIVLA_ROBOTS"
+                f"{self.root} --body NAME --out DIR` makes a dataset that says so; else describe "
+                f"it (docs/add-a-robot.md) and put the folder of the description into $MIVLA_ROBOTS"
             )
         return embodiment(name)
 
