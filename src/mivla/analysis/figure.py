@@ -1,17 +1,20 @@
-"""A robot as links made of simple shapes, moved by MuJoCo's kinematics, to be drawn."""
+"""A robot as links made of simple shapes or of meshes, moved by our model of it, to be drawn."""
 
 # MuJoCo is compiled and has no type stubs.
 # pyright: reportAttributeAccessIssue=false
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import mujoco
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from mivla.embodiments import Embodiment
+from mivla.analysis.mesh_fit import ArmLooks, Looks, Surface
+from mivla.analysis.meshes import looks
+from mivla.embodiments import Arm, Embodiment
 from mivla.embodiments.layout import JOINTS, SIDES, Side
 from mivla.episodes import Motion
 from mivla.geometry import se3, so3
@@ -20,7 +23,20 @@ from mivla.simulation.render import HIDDEN_GROUP
 _CORNERS = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float)
 # Where a hand is that holds what the tool holds, in the tool's frame.
 _ROUND_A_TOOL_M = _CORNERS * [0.06, 0.05, 0.03] - [0, 0, 0.03]
-_KINDS = ("capsule", "cylinder", "box", "sphere", "ellipsoid")
+_KINDS = ("capsule", "cylinder", "box", "sphere", "ellipsoid", "mesh")
+_BASE = "base"
+"""Body of what carries both arms, if meshes show it."""
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Triangles in a shape's own frame."""
+
+    vertices: Float[np.ndarray, "n 3"]
+    normals: Float[np.ndarray, "n 3"]
+    """Outward, one a vertex: an edge has its vertices twice."""
+    triangles: Int[np.ndarray, "m 3"]
+    """Numbers of vertices."""
 
 
 @dataclass(frozen=True)
@@ -28,27 +44,33 @@ class Shape:
     """One geom of a link."""
 
     kind: str
-    """`capsule`, `cylinder`, `box`, `sphere` or `ellipsoid`."""
+    """`capsule`, `cylinder`, `box`, `sphere`, `ellipsoid` or `mesh`."""
     size: Float[np.ndarray, "3"]
     """As MuJoCo counts it: radius and half length (along z), or half sizes; metres."""
     T_link_shape: Float[np.ndarray, "4 4"]
     rgba: Float[np.ndarray, "4"]
+    mesh: Mesh | None = None
+    """Of a mesh, whose size is that of the box round it."""
 
 
 class Figure:
     """The arms of a robot, on their mounts in its base.
 
     `spec`, a `mujoco.MjSpec`, may hold more, which is compiled along: a floor, lights, cameras.
+    Where `$MIVLA_MESHES` has meshes of the robot, they are its looks.
     """
 
     def __init__(self, robot: Embodiment, spec: Any = None) -> None:
         spec = mujoco.MjSpec() if spec is None else spec
+        meshes = looks(robot)
         for arm in robot.arms:
             half = arm.yaw_base_mount / 2
             frame = spec.worldbody.add_frame(
                 pos=arm.position_base_mount, quat=(np.cos(half), 0, 0, np.sin(half))
             )
             spec.attach(mujoco.MjSpec.from_string(arm.xml), prefix=f"{arm.side}/", frame=frame)
+        if meshes is not None:
+            _dress(spec, robot, meshes)
         self.robot = robot
         self.model = spec.compile()
         self.data = mujoco.MjData(self.model)
@@ -63,6 +85,7 @@ class Figure:
             arm.side: int(self.model.site(f"{arm.side}/{arm.tcp}").bodyid[0]) for arm in robot.arms
         }
         self._driven = self._driven_joints({a for part in self._set.values() for a in part})
+        self._parts = {} if meshes is None else self._moving_parts(meshes)
         self.move(home(robot))
 
     def move(self, joints: Float[np.ndarray, "16"]) -> None:
@@ -75,6 +98,13 @@ class Figure:
             qpos[self._set[arm.side]] = [*values[: arm.dof], *fingers]
         for follower, leader, polynomial in self._driven:
             qpos[follower] = np.polynomial.polynomial.polyval(qpos[leader], polynomial)
+        for body, (opening, positions, quaternions) in self._parts.items():
+            at = np.clip(joints[opening], 0, 1) * (len(positions) - 1)
+            low = min(int(at), len(positions) - 2)
+            share = at - low
+            for told, values in (("body_pos", positions), ("body_quat", quaternions)):
+                between = (1 - share) * values[low] + share * values[low + 1]
+                getattr(self.model, told)[body] = between
         mujoco.mj_kinematics(self.model, self.data)
 
     @cached_property
@@ -101,14 +131,15 @@ class Figure:
         return T
 
     def extent(self, joints: Float[np.ndarray, "t 16"]) -> Float[np.ndarray, "n 3"]:
-        """Corners of boxes round all shapes, in the base, at each of these steps."""
-        boxes = self.model.geom_aabb[self._geoms]
+        """Corners of boxes round all shapes of the arms, in the base, at each of these steps."""
+        geoms = [g for g in self._geoms if self._owner(g) != _BASE]
+        boxes = self.model.geom_aabb[geoms]
         corners = boxes[:, None, :3] + _CORNERS * boxes[:, None, 3:]
         places = []
         for values in joints:
             self.move(values)
-            R = self.data.geom_xmat[self._geoms].reshape(-1, 1, 3, 3)
-            p = self.data.geom_xpos[self._geoms][:, None]
+            R = self.data.geom_xmat[geoms].reshape(-1, 1, 3, 3)
+            p = self.data.geom_xpos[geoms][:, None]
             places.append((R @ corners[..., None])[..., 0] + p)
         return np.concatenate(places).reshape(-1, 3)
 
@@ -135,8 +166,10 @@ class Figure:
 
     def geoms_of(self, side: str) -> list[int]:
         """Numbers of one arm's visible geoms in the model."""
-        body = self.model.geom_bodyid
-        return [g for g in self._geoms if self.model.body(body[g]).name.startswith(f"{side}/")]
+        return [g for g in self._geoms if self._owner(g).startswith(f"{side}/")]
+
+    def _owner(self, geom: int) -> str:
+        return self.model.body(self.model.geom_bodyid[geom]).name
 
     @cached_property
     def _geoms(self) -> list[int]:
@@ -153,11 +186,46 @@ class Figure:
         T = se3.pose(so3.matrix_from_quaternion(model.geom_quat[geom]), model.geom_pos[geom])
         size = model.geom_size[geom].copy()
         kind = mujoco.mjtGeom(model.geom_type[geom]).name.removeprefix("mjGEOM_").lower()
+        rgba = model.geom_rgba[geom].astype(float)
+        if kind == "mesh":
+            return Shape(kind, model.geom_aabb[geom, 3:].copy(), T, rgba, self._mesh(geom))
         if kind not in _KINDS:
-            # A mesh of a user's model is shown by the box round it.
+            # What else a user's model may have is shown by the box round it.
             kind, size = "box", model.geom_aabb[geom, 3:].copy()
             T[:3, 3] = se3.transform(T, model.geom_aabb[geom, :3])
-        return Shape(kind, size, T, model.geom_rgba[geom].astype(float))
+        return Shape(kind, size, T, rgba)
+
+    def _mesh(self, geom: int) -> Mesh:
+        model, mesh = self.model, int(self.model.geom_dataid[geom])
+        vertices, normals, faces = (
+            slice(int(first), int(first) + int(count))
+            for first, count in (
+                (model.mesh_vertadr[mesh], model.mesh_vertnum[mesh]),
+                (model.mesh_normaladr[mesh], model.mesh_normalnum[mesh]),
+                (model.mesh_faceadr[mesh], model.mesh_facenum[mesh]),
+            )
+        )
+        corners = np.stack([model.mesh_face[faces], model.mesh_facenormal[faces]], axis=-1)
+        both, triangles = np.unique(corners.reshape(-1, 2), axis=0, return_inverse=True)
+        return Mesh(
+            model.mesh_vert[vertices][both[:, 0]].astype(float),
+            model.mesh_normal[normals][both[:, 1]].astype(float),
+            triangles.reshape(-1, 3).astype(np.int64),
+        )
+
+    def _moving_parts(self, meshes: Looks) -> dict[int, tuple[int, np.ndarray, np.ndarray]]:
+        """By body: which of the joints is its opening, positions and quaternions along it."""
+        moving = {}
+        for arm, own in zip(self.robot.arms, meshes.arms, strict=True):
+            opening = JOINTS[f"joints/{arm.side}"].stop - 1
+            for part in own.parts:
+                quaternions = so3.quaternion_from_matrix(part.T_last_part[:, :3, :3])
+                # q and -q are one rotation: neighbours shall be near each other.
+                turn = np.sign(np.sum(quaternions[1:] * quaternions[:-1], axis=1, keepdims=True))
+                quaternions[1:] *= np.cumprod(turn, axis=0)
+                body = self.model.body(_part_name(arm, part.name)).id
+                moving[body] = (opening, part.T_last_part[:, :3, 3], quaternions)
+        return moving
 
     def _driven_joints(self, given: set[int]) -> list[tuple[int, int, np.ndarray]]:
         """Joints that are not set but follow another one: address, the other's, polynomial."""
@@ -170,6 +238,56 @@ class Figure:
                 leader = int(model.jnt_qposadr[model.eq_obj2id[i]])
                 driven.append((follower, leader, model.eq_data[i, :5].copy()))
         return driven
+
+
+def _dress(spec: Any, robot: Embodiment, meshes: Looks) -> None:
+    """Meshes in the place of shapes."""
+    known: dict[int, str] = {}
+    if meshes.base:
+        _add_surfaces(spec, spec.worldbody.add_body(name=_BASE), meshes.base, known)
+    for arm, own in zip(robot.arms, meshes.arms, strict=True):
+        _dress_arm(spec, arm, own, known)
+
+
+def _dress_arm(spec: Any, arm: Arm, own: ArmLooks, known: dict[int, str]) -> None:
+    for name in own.replaced:
+        for geom in spec.body(f"{arm.side}/{name}").geoms:
+            geom.group = HIDDEN_GROUP
+    for name, surfaces in own.links.items():
+        _add_surfaces(spec, spec.body(f"{arm.side}/{name}"), surfaces, known)
+    last = spec.body(f"{arm.side}/{own.last}")
+    for part in own.parts:
+        body = last.add_body(name=_part_name(arm, part.name))
+        _add_surfaces(spec, body, part.surfaces, known)
+
+
+def _add_surfaces(spec: Any, body: Any, surfaces: Sequence[Surface], known: dict[int, str]) -> None:
+    for surface in surfaces:
+        # Both arms may have the same, which is then stored once.
+        if id(surface) not in known:
+            known[id(surface)] = f"looks{len(known)}"
+            mesh = spec.add_mesh(
+                name=known[id(surface)],
+                uservert=surface.vertices.reshape(-1).tolist(),
+                userface=surface.triangles.reshape(-1).tolist(),
+                usernormal=surface.normals.reshape(-1).tolist(),
+            )
+            # A shell need not be closed.
+            mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL
+        body.add_geom(
+            type=mujoco.mjtGeom.mjGEOM_MESH,
+            meshname=known[id(surface)],
+            rgba=surface.rgba,
+            group=2,
+            contype=0,
+            conaffinity=0,
+            mass=0.0,
+        )
+
+
+def _part_name(arm: Arm, part: str) -> str:
+    # Beside the links and not below one: a viewer takes what is below a link to move with it.
+    return f"{arm.side}/gripper_{part}"
 
 
 def home(robot: Embodiment) -> Float[np.ndarray, "16"]:

@@ -398,6 +398,8 @@ def _solids(shapes: list[Shape]):
                 colors=colours,
                 fill_mode=filled,
             )
+        case "mesh":
+            return _triangles(shapes)
         case kind:
             half_sizes = np.repeat(sizes[:, :1], 3, axis=1) if kind == "sphere" else sizes
             return rr.Ellipsoids3D(
@@ -407,3 +409,22 @@ def _solids(shapes: list[Shape]):
                 colors=colours,
                 fill_mode=filled,
             )
+
+
+def _triangles(shapes: list[Shape]):
+    """Meshes of one link as one: an entity has no more."""
+    import rerun as rr
+
+    vertices, normals, triangles, colours = [], [], [], []
+    for shape in shapes:
+        assert shape.mesh is not None
+        triangles.append(shape.mesh.triangles + sum(map(len, vertices)))
+        vertices.append(se3.transform(shape.T_link_shape, shape.mesh.vertices))
+        normals.append(shape.mesh.normals @ shape.T_link_shape[:3, :3].T)
+        colours.append(np.tile(shape.rgba, (len(shape.mesh.vertices), 1)))
+    return rr.Mesh3D(
+        vertex_positions=np.concatenate(vertices).astype(np.float32),
+        vertex_normals=np.concatenate(normals).astype(np.float32),
+        vertex_colors=np.concatenate(colours),
+        triangle_indices=np.concatenate(triangles).astype(np.uint32),
+    )
