@@ -108,6 +108,26 @@ def test_a_copy_gets_the_labels_where_out_is_given(tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_copy_of_another_dataset_is_not_gone_on_with(tmp_path, capsys):
+    one, two = stored(tmp_path / "one", [person()]), stored(tmp_path / "two", [person(), person()])
+    copy = ["--to", "x5", "--out", str(tmp_path / "copy")]
+    assert cli.main(["retarget", str(one), *copy]) == 0
+    assert cli.main(["retarget", str(two), *copy]) == 1
+    assert "no copy of" in capsys.readouterr().err
+    # The same again, for another robot.
+    assert cli.main(["retarget", str(one), "--to", "piper", "--out", str(tmp_path / "copy")]) == 0
+    assert set(Dataset.open(tmp_path / "copy")[0].labels) == {"x5", "piper"}
+
+
+def test_a_folder_with_other_things_is_refused_before_anything_is_copied(tmp_path, capsys):
+    root = stored(tmp_path / "people", [person()])
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    assert cli.main(["retarget", str(root), "--to", "x5", "--out", str(tmp_path / "full")]) == 1
+    assert "full is there already and holds no dataset" in capsys.readouterr().err
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_what_was_filmed_without_a_headset_begins_with_the_homes_rotation(tmp_path):
     root = stored(tmp_path / "people", [person(quality="static_camera")])
     assert cli.main(["retarget", str(root), "--to", "x5"]) == 0
@@ -205,10 +225,10 @@ def test_what_is_said_of_an_unknown_robot_can_be_done(tmp_path, capsys):
     assert cli.main(["retarget", str(root), "--to", "human"]) == 1
     error = capsys.readouterr().err
     assert "their_x5, which is not known here" in error
-    (said,) = re.findall(r"`mivla (convert [^`]*)`", error)
+    said: str = re.findall(r"`mivla (convert [^`]*)`", error)[0]
     named = tmp_path / "named"
-    words = [{"NAME": "x5", "DIR": str(named)}.get(word, word) for word in said.split()]
-    assert cli.main(words) == 0
+    said = said.replace("NAME", "x5").replace("DIR", str(named))
+    assert cli.main(said.split()) == 0
     assert cli.main(["retarget", str(named), "--to", "human"]) == 0
 
 

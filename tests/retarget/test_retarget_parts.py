@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.transform import Rotation
 
 from mivla.embodiments import HUMAN, PIPER, X5
-from mivla.geometry import se3
+from mivla.geometry import se3, so3
 from mivla.retarget import (
     PRESETS,
     InvalidRules,
@@ -127,6 +127,25 @@ def test_a_short_gap_is_bridged_and_flagged_and_a_long_one_is_not():
     assert_array_equal(track.reason, np.where(np.isin(np.arange(10), [6, 7, 8]), 1, 0))
     assert_allclose(track.T[3], still()[0][3], atol=1e-12)
     assert np.isnan(track.T[6:9]).all()
+
+
+def test_many_gaps_are_bridged_as_each_alone_would_be():
+    T, width = still()
+    turn = np.linspace(0, 1, 10)[:, None] ** 2 * [0.0, 0.3, 0.4]
+    T[:, :3, :3] = so3.matrix_from_rotvec(turn)
+    width = 0.05 + 0.001 * np.arange(10.0) ** 2
+    gaps = [slice(1, 2), slice(4, 6), slice(8, 9)]
+    wanted_T, wanted_width = T.copy(), width.copy()
+    for gap in gaps:
+        ends = [gap.start - 1, gap.stop]
+        wanted_T[gap] = se3.interpolate(T[ends], CLOCK[ends], CLOCK[gap])
+        wanted_width[gap] = np.interp(CLOCK[gap], CLOCK[ends], width[ends])
+    for gap in gaps:
+        T[gap] = np.nan
+    track = clean(T, width, None, CLOCK, Rules(max_gap_s=0.3))
+    assert track.filled == tuple((gap.start, gap.stop) for gap in gaps)
+    assert_allclose(track.T, wanted_T, atol=1e-12)
+    assert_allclose(track.width, wanted_width, atol=1e-12)
 
 
 def test_a_gap_at_the_ends_is_never_filled():

@@ -163,13 +163,29 @@ def _copied(source: Path, out: Path) -> Path:
     """A copy of a dataset, made beside and renamed; one that is there already is gone on with."""
     import shutil
 
+    from mivla import MivlaError
+    from mivla.episodes.store import Dataset
+
     if _is_dataset(out):
+        if _recorded(Dataset.open(source)) != _recorded(Dataset.open(out)):
+            raise MivlaError(
+                f"{out} is a dataset already, and no copy of {source}: it holds other episodes. "
+                f"Give a new folder with --out."
+            )
         return out
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise MivlaError(f"{out} is there already and holds no dataset: give a new folder.")
     unfinished = out.with_name(f".{out.name}.copy")
     shutil.rmtree(unfinished, ignore_errors=True)
     shutil.copytree(source, unfinished)
     unfinished.rename(out)
     return out
+
+
+def _recorded(dataset: "Dataset") -> list[tuple[int, str | None]]:
+    """How long each episode of a dataset is, and where it came from."""
+    origins = (dataset.notes.get(i, {}).get("origin") for i in range(len(dataset)))
+    return list(zip(dataset.lengths.tolist(), origins, strict=True))
 
 
 def _converted(
