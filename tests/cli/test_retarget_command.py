@@ -180,6 +180,19 @@ def test_a_robots_dataset_gets_hands(tmp_path):
     assert (right[..., 0] - right[..., 2] > 80).sum() > 20
 
 
+def test_grippers_that_are_no_openings_are_told_of(tmp_path, capsys):
+    right, percent = robot(), robot()
+    joints = percent.state["joints"].copy()
+    joints[:, [7, 15]] *= 100
+    percent = replace(percent, state={"joints": joints}, action={"joints": joints})
+    for name, episode, doubted in (("right", right, False), ("percent", percent, True)):
+        root = stored(tmp_path / name, [episode])
+        assert cli.main(["retarget", str(root), "--to", "human"]) == 0
+        said = capsys.readouterr().out
+        # Of eight steps all but the last, which is shut, read more than 1.
+        assert ("in 88% of steps a gripper reads beyond 0 (shut) to 1" in said) == doubted
+
+
 def test_egodex_becomes_a_dataset_with_labels_and_grip_frames(tmp_path):
     for number in range(2):
         egodex.write(person(), tmp_path / "in" / f"{number}", rng=np.random.default_rng(number))

@@ -107,7 +107,10 @@ def main(
             root = _converted(source, out, target, choice, options, max_episodes, skipped, progress)
         groups = _label(root, target, choice, max_episodes, workers or cores(), progress)
     _print_summary(root, target, groups)
-    _suggest(root, target, max(groups, key=lambda group: len(group.episodes)))
+    largest = max(groups, key=lambda group: len(group.episodes))
+    _suggest(root, target, largest)
+    if target.is_human:
+        _doubt_grippers(root, largest.episodes)
     for one in skipped:
         print(f"skipped {one.path}: {one.reason}")
     if clip and not _is_dataset(source):
@@ -403,6 +406,28 @@ def _suggest(root: Path, target: "Embodiment", group: _Mapped) -> None:
     if better:
         what = ", ".join(f"{share:.0%} with {name}" for name, share in better.items())
         print(f"{now:.0%} of the steps with a hand are kept in {_episodes(len(first))}; {what}")
+
+
+def _doubt_grippers(root: Path, episodes: list[int]) -> None:
+    """Say where grippers of the first episodes are no openings, which hands are made of."""
+    import numpy as np
+
+    from mivla.embodiments.layout import JOINTS, SIDES
+    from mivla.episodes.store import Dataset
+    from mivla.sources.lerobot import OPENING_SLACK
+
+    dataset = Dataset.open(root)
+    columns = [JOINTS[f"joints/{side}/opening"].start for side in SIDES]
+    joints = [dataset[index].state["joints"] for index in episodes[:_TRIED_EPISODES]]
+    opening = np.concatenate(joints)[:, columns]
+    opening = opening[np.isfinite(opening)]
+    beyond = (opening < -OPENING_SLACK) | (opening > 1 + OPENING_SLACK)
+    if beyond.any():
+        print(
+            f"in {beyond.mean():.0%} of steps a gripper reads beyond 0 (shut) to 1 (open), from "
+            f"{opening.min():.3g} to {opening.max():.3g}: hands pinch there as if it were shut or "
+            f"open. See how the dataset counts its grippers (`mivla inspect {root}`)"
+        )
 
 
 def _write_clips(root: Path, target: "Embodiment") -> None:
