@@ -12,7 +12,8 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
-from mivla.analysis.mesh_fit import ArmLooks, Looks, Surface
+from mivla.analysis.mesh_fit import ArmLooks, Looks
+from mivla.analysis.mesh_model import Surface
 from mivla.analysis.meshes import looks
 from mivla.embodiments import Arm, Embodiment
 from mivla.embodiments.layout import JOINTS, SIDES, Side
@@ -205,13 +206,13 @@ class Figure:
                 (model.mesh_faceadr[mesh], model.mesh_facenum[mesh]),
             )
         )
-        corners = np.stack([model.mesh_face[faces], model.mesh_facenormal[faces]], axis=-1)
-        both, triangles = np.unique(corners.reshape(-1, 2), axis=0, return_inverse=True)
-        return Mesh(
-            model.mesh_vert[vertices][both[:, 0]].astype(float),
-            model.mesh_normal[normals][both[:, 1]].astype(float),
-            triangles.reshape(-1, 3).astype(np.int64),
-        )
+        points = model.mesh_vert[vertices].astype(float)
+        directions = model.mesh_normal[normals].astype(float)
+        corners = model.mesh_face[faces].astype(np.int64) * len(directions)
+        corners += model.mesh_facenormal[faces]
+        both, triangles = np.unique(corners, return_inverse=True)
+        vertex, normal = np.divmod(both, len(directions))
+        return Mesh(points[vertex], directions[normal], triangles.reshape(-1, 3).astype(np.int64))
 
     def _moving_parts(self, meshes: Looks) -> dict[int, tuple[int, np.ndarray, np.ndarray]]:
         """By body: which of the joints is its opening, positions and quaternions along it."""
