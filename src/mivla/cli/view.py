@@ -20,7 +20,8 @@ def main(
     """Show an episode: video, hands, robot, joints and validity on one timeline.
 
     Opens Rerun's viewer (needs mivla[view]), unless told to write a file. Recordings that are not
-    a dataset yet are read as `mivla retarget` reads them; nothing of them is stored.
+    a dataset yet are read as `mivla retarget` reads them; nothing of them is stored. Where
+    `$MIVLA_MESHES` names folders with the robot's meshes, they are shown (docs/robots.md).
 
     Args:
         source: folder of a LeRobot dataset; or recordings of a person or a robot: EgoDex, RoboTwin,
