@@ -219,6 +219,11 @@ def test_egodex_becomes_a_dataset_with_labels_and_grip_frames(tmp_path):
         (["{people}", "--to", "human"], "between a person and a robot"),
         (["{people}", "--to", "x5", "--fov-deg", "60"], "--fov-deg would change nothing"),
         (["{people}", "--to", "x5", "--scale", "0"], "scale must be above 0"),
+        (["{people}", "--to", "x5", "--scale", "inf"], "scale must be above 0 and finite"),
+        (["{people}", "--to", "x5", "--yaw-deg", "nan"], "give finite numbers"),
+        (["{people}", "--to", "x5", "--translation", "0", "0", "1"], "--start-position matched"),
+        (["{people}", "--to", "x5", "--max-episodes", "0"], "--max-episodes must be at least 1"),
+        (["{people}", "--to", "x5", "--workers", "-3"], "--workers must be at least 1"),
     ],
 )
 def test_mistakes_are_told_in_a_sentence(tmp_path, capsys, arguments: list[str], says: str):

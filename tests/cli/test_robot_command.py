@@ -125,6 +125,27 @@ def test_what_is_not_there_is_one_sentence(capsys, arguments, says):
     assert says in capsys.readouterr().err
 
 
+def test_a_robot_found_by_name_does_not_change_which_others_are_found(begun, folder, monkeypatch):
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+        (folder / name / "arm.urdf").write_text(urdf())
+        text = begun.read_text().replace("two arms of arm.urdf", name)
+        (folder / name / "shared.toml").write_text(text)
+    (folder / "two" / "other.toml").write_text(begun.read_text())
+    monkeypatch.setenv("MIVLA_ROBOTS", os.pathsep.join([str(folder / "one"), str(folder / "two")]))
+    assert embodiment("shared").title == "one"
+    assert embodiment("other").name == "other"
+    assert embodiment("shared").title == "one"
+    # A path says which is meant.
+    assert embodiment(str(folder / "two" / "shared.toml")).title == "two"
+    assert embodiment("shared").title == "two"
+
+
+def test_no_pose_is_none_too_few(capsys):
+    assert main(["robot", "x5", "--poses", "0"]) == 1
+    assert "--poses must be at least 1" in capsys.readouterr().err
+
+
 def test_a_description_that_is_not_there_says_how_to_begin_one(capsys):
     assert main(["robot", "gone.toml"]) == 1
     assert "`mivla robot MODEL.urdf` prints one to begin" in capsys.readouterr().out

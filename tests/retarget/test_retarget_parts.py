@@ -261,6 +261,9 @@ def test_the_papers_rules_are_displacements_of_the_thumb_knuckle():
     "wrong",
     [
         {"scale": 0.0},
+        {"scale": np.inf},
+        {"yaw": np.nan},
+        {"translation": (0.0, np.nan, 0.0)},
         {"d_shut": 0.1, "d_open": 0.05},
         {"d_open": 0.3},
         {"shut_below": 0.9},

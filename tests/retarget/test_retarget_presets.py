@@ -477,6 +477,8 @@ def test_rules_that_cannot_be_followed_are_refused(wrong, said):
         ("anchor", "elbow", "wrist, palm_landmarks, thumb_index_tips, thumb_middle_tips"),
         ("orientation", "palm", "no orientation 'palm'; there are wrist, tips"),
         ("gripper", "hook", "no gripper 'hook'; there are pinch, shut_between, none"),
+        ("start_position", "Home", "no start_position 'Home'; there are home, matched"),
+        ("start_rotation", "none", "no start_rotation 'none'; there are home, matched"),
     ],
 )
 def test_a_word_that_is_none_of_the_choices_is_refused(name, word, said):

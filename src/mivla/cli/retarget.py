@@ -68,7 +68,8 @@ def main(
         anchor: the point of the hand that the tool follows.
         start_position: `home` begins at the target's home; `matched` uses --translation.
         start_rotation: `matched` turns the tool as the hand; `home` begins with the home's.
-        translation: where the person's head is in the robot base at the start, metres.
+        translation: where the person's head is in the robot base at the start, metres; with
+            --start-position matched.
         yaw_deg: heading of the person in the robot base; 0 if both face the same way.
         scale: metres of the robot's workspace for a metre of the hand's.
         instruction: recordings of people that do not say it themselves: what is done in them.
@@ -84,7 +85,11 @@ def main(
     from mivla.embodiments import embodiment
     from mivla.machine import cores
 
+    _at_least_one("--max-episodes", max_episodes)
+    _at_least_one("--workers", workers)
     target = embodiment(to)
+    if translation is not None and start_position != "matched":
+        _refuse({"translation": translation}, "it is used with --start-position matched alone")
     changed = {
         "anchor": anchor,
         "start_position": start_position,
@@ -248,6 +253,13 @@ def _converted(
         reasons = "; ".join(f"{one.path}: {one.reason}" for one in skipped)
         raise MivlaError(f"no recording of {source} could be read. {reasons}")
     return out
+
+
+def _at_least_one(option: str, value: int | None) -> None:
+    from mivla import MivlaError
+
+    if value is not None and value < 1:
+        raise MivlaError(f"{option} must be at least 1, and is {value}.")
 
 
 def _refuse(options: dict, why: str) -> None:

@@ -28,6 +28,10 @@ def main(
         robot: a name, a description (.toml) or a model (.urdf, .xml).
         poses: reachable poses an arm that the self-test solves.
     """
+    from mivla import MivlaError
+
+    if poses < 1:
+        raise MivlaError(f"--poses must be at least 1, and is {poses}.")
     if robot is None:
         return _list()
     if Path(robot).suffix.lower() in _MODELS:

@@ -36,8 +36,8 @@ def own_file(name: str) -> Path | None:
 def own(path: Path) -> Embodiment:
     """The robot that a description gives; read again only when one of its files has changed.
 
-    Its folder becomes the first of `$MIVLA_ROBOTS`, so that what is made with the robot finds it
-    by name: in this process and in those that it starts.
+    Where its name does not find it yet, its folder becomes the first of `$MIVLA_ROBOTS`, so that
+    what is made with the robot does: in this process and in those that it starts.
 
     Raises:
         InvalidDescription: the description has errors.
@@ -50,9 +50,11 @@ def own(path: Path) -> Embodiment:
         examined = description.examine(path)
         body = examined.usable()
         _read[path] = (_stamps(examined.files), body)
-    first = str(path.parent)
-    others = [str(folder) for folder in folders() if str(folder) != first]
-    os.environ[ROBOTS_VARIABLE] = os.pathsep.join([first, *others])
+    named = own_file(path.stem)
+    if named is None or named.resolve() != path:
+        first = str(path.parent)
+        others = [str(folder) for folder in folders() if str(folder) != first]
+        os.environ[ROBOTS_VARIABLE] = os.pathsep.join([first, *others])
     return body
 
 

@@ -1,5 +1,6 @@
 """What the mutual mapping is free to choose, and why a step of it can be invalid."""
 
+import math
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any, Literal
@@ -114,6 +115,8 @@ class Rules:
         for name, value, known in (
             ("orientation", self.orientation, ("wrist", "tips")),
             ("gripper", self.gripper, ("pinch", "shut_between", "none")),
+            ("start_position", self.start_position, ("home", "matched")),
+            ("start_rotation", self.start_rotation, ("home", "matched")),
         ):
             if value not in known:
                 raise InvalidRules(f"no {name} {value!r}; there are {', '.join(known)}.")
@@ -122,8 +125,12 @@ class Rules:
                 f"orientation='tips' is measured at every step, and anchor={self.anchor!r} is not: "
                 f"give one of {', '.join(MEASURED_ANCHORS)}."
             )
-        if not self.scale > 0:
-            raise InvalidRules(f"scale must be above 0, and is {self.scale}.")
+        if not 0 < self.scale < math.inf:
+            raise InvalidRules(f"scale must be above 0 and finite, and is {self.scale}.")
+        if not all(map(math.isfinite, (self.yaw, *self.translation))):
+            raise InvalidRules(
+                f"yaw={self.yaw} and translation={self.translation}: give finite numbers."
+            )
         if not 0 <= self.d_shut < self.d_open <= WIDEST_PINCH:
             raise InvalidRules(
                 f"d_shut={self.d_shut} and d_open={self.d_open}: give 0 ≤ d_shut < d_open ≤ "
