@@ -37,6 +37,8 @@ UNITS = {"millimetres": 1000.0, "centimetres": 100.0, "inches": 39.37}
 
 CLEAR = 0.1
 """How far from its own side, in palms, a hand's shape counts as a sign."""
+CLEAR_STEPS = 0.1
+"""So large a share of a hand's steps has to be clear for anything to be said of its side."""
 WRONG_SIDE = 0.8
 ODD_SIDE = 0.2
 """Shares of a hand's clear steps that look like the other hand: not this hand, or odd."""
@@ -261,7 +263,8 @@ def _sides(points: np.ndarray, seen: np.ndarray) -> list[Finding]:
     for number, side in enumerate(SIDES):
         sign = _on_its_side(points[seen[:, number], number], side)
         clear = sign[np.abs(sign) > CLEAR]
-        if len(clear):
+        # Of hands held flat, a slip of the tracker would be all that is clear.
+        if len(clear) and len(clear) >= CLEAR_STEPS * len(sign):
             share[side] = float(np.mean(clear < 0))
     wrong = [side for side, part in share.items() if part >= WRONG_SIDE]
     if len(wrong) == len(share) > 0:
