@@ -120,6 +120,27 @@ def test_relabelling_adds_and_replaces_labels_and_touches_no_video(tmp_path):
     assert (dataset.column("observation.mivla.piper.reason")[15:30] == -1).all()
 
 
+def test_relabelling_reads_the_dataset_as_often_for_many_files_as_for_few(tmp_path, monkeypatch):
+    counts = []
+    for files in (2, 5):
+        root = tmp_path / str(files)
+        write(root, *[person(i, labels={}) for i in range(files)], data_files_size_in_mb=1e-6)
+        assert len(list(root.glob("data/*/*.parquet"))) == files
+        opened = []
+        real = Dataset.__init__
+        with monkeypatch.context() as patch:
+
+            def counted(self, root, info, real=real, opened=opened):
+                opened.append(root)
+                real(self, root, info)
+
+            patch.setattr(Dataset, "__init__", counted)
+            new = labels(np.random.default_rng(0), len(person(0)), "joints")
+            relabel(root, "piper", lambda _, new=new: new)
+        counts.append(len(opened))
+    assert counts[0] == counts[1]
+
+
 def test_every_stored_number_is_finite_and_gaps_are_held(tmp_path):
     dataset = write(tmp_path, person(0), person(1, labels={}))
     for name in dataset.column_names:

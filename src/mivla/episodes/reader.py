@@ -308,6 +308,10 @@ class Dataset:
             self._files.pop(next(iter(self._files)))
         self._files[place] = {n: self._shaped(n, table.column(n)) for n in self.column_names}
 
+    def take_notes(self, notes: dict[int, columns.Note]) -> None:
+        """Use these notes, by episode, and read no others: all may be gigabytes."""
+        self.__dict__["notes"] = notes
+
     def _file_path(self, place: tuple[int, int]) -> Path:
         chunk, file = place
         return self.root / self.info["data_path"].format(chunk_index=chunk, file_index=file)

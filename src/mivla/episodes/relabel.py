@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -175,8 +176,10 @@ class _Job:
 def _each(jobs: list[_Job], workers: int, on_episode: Callable[[], None]) -> Iterator[_Rewritten]:
     """Do the jobs, in order."""
     if workers == 1 or len(jobs) < 2:
+        # Nothing of the dataset changes before all are done.
+        dataset = Dataset.open(jobs[0].root) if jobs and jobs[0].labelling else None
         for job in jobs:
-            yield _rewrite_data(job, on_episode)
+            yield _rewrite_data(job, dataset, on_episode)
         return
     # Spawned, not forked: compiled code that runs in threads does not survive a fork.
     context = multiprocessing.get_context("spawn")
@@ -187,7 +190,7 @@ def _each(jobs: list[_Job], workers: int, on_episode: Callable[[], None]) -> Ite
         initializer=signal.signal,
         initargs=(signal.SIGINT, signal.SIG_IGN),
     ) as pool:
-        results = pool.map(_rewrite_data, jobs)
+        results = pool.map(_work, jobs)
         for job in jobs:
             try:
                 done = next(results)
@@ -203,7 +206,20 @@ def _each(jobs: list[_Job], workers: int, on_episode: Callable[[], None]) -> Ite
             yield done
 
 
-def _rewrite_data(job: _Job, on_episode: Callable[[], None] = lambda: None) -> _Rewritten:
+def _work(job: _Job) -> _Rewritten:
+    """One job in a process that is started for them, and ends with them."""
+    return _rewrite_data(job, _opened(job.root) if job.labelling else None)
+
+
+@cache
+def _opened(root: Path) -> Dataset:
+    """The dataset, opened once a process; only where it does not change while that runs."""
+    return Dataset.open(root)
+
+
+def _rewrite_data(
+    job: _Job, dataset: Dataset | None, on_episode: Callable[[], None] = lambda: None
+) -> _Rewritten:
     """One data file anew; the statistics of what is other in it."""
     table = pq.read_table(job.root / _data_file(job.rows))
     wanted = schema.widened(table.schema, job.features)
@@ -211,11 +227,10 @@ def _rewrite_data(job: _Job, on_episode: Callable[[], None] = lambda: None) -> _
     prefix = f"{schema.OURS}{labelling.body}." if labelling else None
     other = [n for n in job.features if n in job.new or (prefix and n.startswith(prefix))]
     other = [n for n in other if n.startswith(schema.OURS)]
-    dataset = None
-    if labelling:
+    if dataset:
         place = tables.place_of(job.rows[0], "data")
-        dataset = Dataset.open(job.root)
         dataset.take_file((place["chunk_index"], place["file_index"]), table)
+        dataset.take_notes(_notes_beside(job))
     done = _Rewritten({}, {})
     start = 0
     with pq.ParquetWriter(job.beside, wanted, compression="snappy") as out:
@@ -234,6 +249,15 @@ def _rewrite_data(job: _Job, on_episode: Callable[[], None] = lambda: None) -> _
             }
             start += length
     return done
+
+
+def _notes_beside(job: _Job) -> dict[int, columns.Note]:
+    """The notes of the files that hold those of the job's episodes."""
+    places = {schema.NOTES_PATH.format(**tables.place_of(row, "meta/episodes")) for row in job.rows}
+    notes: dict[int, columns.Note] = {}
+    for place in sorted(places):
+        notes |= read_notes_file(job.root / place)
+    return notes
 
 
 def _rewrite_rows(
@@ -264,11 +288,13 @@ def _rewrite_notes(
     """The notes beside one file of episode rows, with the new labels in them."""
     final = schema.NOTES_PATH.format(**tables.place_of(rows[0], "meta/episodes"))
     notes = read_notes_file(root / final)
+    dataset = None
     lines = []
     for index in (row["episode_index"] for row in rows):
         note = notes.get(index)
         if note is None and index in new:
-            note = Dataset.open(root).note(index)
+            dataset = dataset or Dataset.open(root)
+            note = dataset.note(index)
         if note is not None:
             labels = {**note["labels"], **({body: new.pop(index)} if index in new else {})}
             lines.append(files.to_json({**note, "labels": labels}) + "\n")
