@@ -42,7 +42,7 @@ def test_a_datasets_episode_is_shown_on_a_robot_that_it_has_no_label_of(tmp_path
         (["{tmp}/in", "--episode", "-1"], "no episode -1"),
         (["{tmp}/in", "--robot", "y5"], "no robot 'y5'"),
         (["{tmp}/in/1.hdf5", "--rrd", "{tmp}/a.rrd"], "1.hdf5 cannot be read"),
-        (["{tmp}/robot", "--robot", "piper", "--out", "{tmp}/a.mp4"], "no label for piper"),
+        (["{tmp}/robot", "--robot", "piper", "--out", "{tmp}/a.mp4"], "mapped to people alone"),
     ],
 )
 def test_mistakes_are_told_in_a_sentence(tmp_path, capsys, arguments: list[str], says: str):

@@ -33,6 +33,7 @@ def main(
             person's episode has no label of it, it is mapped for the look of it: by the rules
             `default`, or `video` where nobody knows where down is.
     """
+    from mivla import MivlaError
     from mivla.cli.retarget import progress_bar
     from mivla.embodiments import embodiment
     from mivla.retarget import label, preset, usual_preset
@@ -42,7 +43,13 @@ def main(
         line = progress.add_task(f"read {source.name}", total=None)
         chosen = _episode(source, episode)
         progress.remove_task(line)
-        if body is not None and chosen.body == "human" and body.name not in chosen.labels:
+        of_person = chosen.body == "human"
+        if body is not None and not of_person and body.name not in (chosen.body, *chosen.labels):
+            raise MivlaError(
+                f"this is a recording of {chosen.body}, and a robot's motion is mapped to people "
+                f"alone: leave --robot out."
+            )
+        if body is not None and of_person and body.name not in chosen.labels:
             chosen = label(chosen, body, preset(usual_preset(chosen.quality)))
         if out is not None:
             from mivla.analysis.clip import default_robot, side_by_side
