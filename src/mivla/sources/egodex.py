@@ -20,7 +20,7 @@ from mivla import MivlaError
 from mivla.embodiments.hand import TIPS, hand_part, heading_frame
 from mivla.embodiments.layout import HAND, LANDMARKS, SIDES
 from mivla.episodes import Camera, Episode, Motion
-from mivla.episodes.video import UnreadableVideo, open_video, write_video
+from mivla.episodes.video import open_video, write_video
 from mivla.geometry import se3, so3
 from mivla.geometry.camera import Pinhole
 from mivla.sources import plausible
@@ -33,9 +33,9 @@ from mivla.sources.egodex_skeleton import (
 from mivla.sources.hdf5 import Poses, array, low_level, subgroup, vector
 from mivla.sources.source import (
     OnSkip,
-    Skipped,
     UnreadableRecording,
     ignore,
+    read_each,
     recordings,
 )
 
@@ -74,15 +74,8 @@ def episodes(
         "EgoDex recording; expected <task>/<number>.hdf5 beside <task>/<number>.mp4, so its zip "
         "files have to be unpacked first"
     )
-    for path, origin in recordings(root, "egodex", SUFFIXES, what):
-        if origin in done:
-            continue
-        try:
-            episode = read(path, origin=origin)
-        except (UnreadableRecording, UnreadableVideo) as error:
-            on_skip(Skipped(path, str(error)))
-            continue
-        yield episode
+    found = recordings(root, "egodex", SUFFIXES, what)
+    yield from read_each(found, lambda path, origin: read(path, origin=origin), done, on_skip)
 
 
 def read(path: Path, *, origin: str = "", with_video: bool = True) -> Episode:

@@ -25,10 +25,10 @@ from mivla.sources.person import Head, episode_of, instruction_for
 from mivla.sources.source import (
     NothingToRead,
     OnSkip,
-    Skipped,
     UnreadableRecording,
     ignore,
     naturally,
+    read_each,
 )
 
 HANDS = "umetrack_hand_pose_trajectory.jsonl"
@@ -92,18 +92,17 @@ def episodes(
             f"under {root} there is no HOT3D recording; expected folders with {HANDS}, {PROFILE} "
             f"and {HEADSET}"
         )
-    for folder in folders:
-        # Folders of two people may be called alike; a recording that is named itself has no path.
-        name = folder.resolve().name if folder == root else folder.relative_to(root).as_posix()
-        origin = f"hot3d:{name}"
-        if origin in done:
-            continue
-        try:
-            episode = read(folder, origin=origin, instruction=instruction)
-        except UnreadableRecording as error:
-            on_skip(Skipped(folder, str(error)))
-            continue
-        yield episode
+    # Folders of two people may be called alike; a recording that is named itself has no path.
+    names = [
+        folder.resolve().name if folder == root else folder.relative_to(root).as_posix()
+        for folder in folders
+    ]
+    yield from read_each(
+        zip(folders, (f"hot3d:{name}" for name in names), strict=True),
+        lambda folder, origin: read(folder, origin=origin, instruction=instruction),
+        done,
+        on_skip,
+    )
 
 
 def read(folder: Path, *, origin: str = "", instruction: str | None = None) -> Episode:

@@ -40,7 +40,7 @@ from mivla.embodiments.conventions import POINTS, Convention, UnknownConvention,
 from mivla.embodiments.layout import SIDES, Side
 from mivla.episodes import Episode
 from mivla.episodes.record import Quality
-from mivla.episodes.video import UnreadableVideo, open_video
+from mivla.episodes.video import open_video
 from mivla.geometry import se3, so3
 from mivla.geometry.camera import Pinhole
 from mivla.sources.person import (
@@ -50,7 +50,7 @@ from mivla.sources.person import (
     instruction_for,
     looking_down,
 )
-from mivla.sources.source import OnSkip, Skipped, UnreadableRecording, ignore, recordings
+from mivla.sources.source import OnSkip, UnreadableRecording, ignore, read_each, recordings
 
 SUFFIXES = (".npz", ".json", ".csv")
 
@@ -129,15 +129,15 @@ def episodes(
         NothingToRead: there is no landmark file.
     """
     what = "landmark file (.npz, .json or .csv with left, right and clock_s or fps)"
-    for path, origin in recordings(root, "landmarks", SUFFIXES, what, recognises):
-        if origin in done:
-            continue
-        try:
-            episode = read(path, origin=origin, instruction=instruction, pitch_deg=pitch_deg)
-        except (UnreadableRecording, UnreadableVideo) as error:
-            on_skip(Skipped(path, str(error)))
-            continue
-        yield episode
+    found = recordings(root, "landmarks", SUFFIXES, what, recognises)
+    yield from read_each(
+        found,
+        lambda path, origin: read(
+            path, origin=origin, instruction=instruction, pitch_deg=pitch_deg
+        ),
+        done,
+        on_skip,
+    )
 
 
 def read(

@@ -28,9 +28,9 @@ from mivla.kinematics import chain, forward, tool_poses
 from mivla.sources.hdf5 import array, dataset, subgroup
 from mivla.sources.source import (
     OnSkip,
-    Skipped,
     UnreadableRecording,
     ignore,
+    read_each,
     recordings,
 )
 
@@ -84,15 +84,8 @@ def episodes(
         NothingToRead: there is no `.hdf5` file at or under `root`.
     """
     what = "RoboTwin recording; expected the .hdf5 files of its collector, one an episode"
-    for path, origin in recordings(root, "robotwin", SUFFIXES, what):
-        if origin in done:
-            continue
-        try:
-            episode = read(path, origin=origin)
-        except UnreadableRecording as error:
-            on_skip(Skipped(path, str(error)))
-            continue
-        yield episode
+    found = recordings(root, "robotwin", SUFFIXES, what)
+    yield from read_each(found, lambda path, origin: read(path, origin=origin), done, on_skip)
 
 
 def read(path: Path, *, origin: str = "") -> Episode:

@@ -1,12 +1,13 @@
 """What every source offers: its name, its reader, and how it says that a file was skipped."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mivla import MivlaError
 from mivla.episodes import Episode
+from mivla.episodes.video import UnreadableVideo
 
 
 class UnknownSource(MivlaError):
@@ -92,6 +93,27 @@ def recordings(
     folder = root.parent if root.is_file() else root
     for path in sorted(paths, key=naturally):
         yield path, f"{source}:{path.relative_to(folder).as_posix()}"
+
+
+def read_each(
+    found: Iterable[tuple[Path, str]],
+    read: Callable[[Path, str], Episode],
+    done: Container[str],
+    on_skip: OnSkip,
+) -> Iterator[Episode]:
+    """The episodes that `read` makes of paths and origins, but for those that are `done`.
+
+    What cannot be read goes to `on_skip` with the reason, and the rest goes on.
+    """
+    for path, origin in found:
+        if origin in done:
+            continue
+        try:
+            episode = read(path, origin)
+        except (UnreadableRecording, UnreadableVideo) as error:
+            on_skip(Skipped(path, str(error)))
+            continue
+        yield episode
 
 
 def naturally(path: Path) -> tuple[tuple[int, str], ...]:

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from mivla.embodiments.layout import SIDES
 from mivla.episodes import Episode
 from mivla.episodes.record import Frames
-from mivla.episodes.video import UnreadableVideo, open_video
+from mivla.episodes.video import open_video
 from mivla.geometry import se3
 from mivla.geometry.camera import Pinhole
 from mivla.sources.person import (
@@ -27,7 +27,7 @@ from mivla.sources.person import (
     looking_down,
     rigid_or_missing,
 )
-from mivla.sources.source import OnSkip, Skipped, UnreadableRecording, ignore, recordings
+from mivla.sources.source import OnSkip, UnreadableRecording, ignore, read_each, recordings
 
 SUFFIXES = (".npy",)
 
@@ -120,15 +120,13 @@ def episodes(
         NothingToRead: there is none.
     """
     what = "VITRA annotation (.npy with hands, camera and text)"
-    for path, origin in recordings(root, "vitra", SUFFIXES, what, recognises):
-        if origin in done:
-            continue
-        try:
-            episode = read(path, origin=origin, pitch_deg=pitch_deg)
-        except (UnreadableRecording, UnreadableVideo) as error:
-            on_skip(Skipped(path, str(error)))
-            continue
-        yield episode
+    found = recordings(root, "vitra", SUFFIXES, what, recognises)
+    yield from read_each(
+        found,
+        lambda path, origin: read(path, origin=origin, pitch_deg=pitch_deg),
+        done,
+        on_skip,
+    )
 
 
 def read(path: Path, *, origin: str = "", pitch_deg: float | None = None) -> Episode:
