@@ -1,14 +1,16 @@
 """`mivla retarget`: hands to a robot, or a robot to hands."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from mivla.cli.mapped import Mapped, doubt_grippers, print_summary, suggest
+from mivla.cli.progress import progress_bar
+
 if TYPE_CHECKING:
-    import numpy as np
     from rich.progress import Progress
 
     from mivla.embodiments import Embodiment
@@ -23,9 +25,6 @@ _BATCH = 20_000
 
 _CLIPS = 4
 """Films that are made of the first episodes, at most."""
-
-_MUCH = 0.8
-_TRIED_EPISODES = 10
 
 
 def main(
@@ -111,11 +110,11 @@ def main(
         else:
             root = _converted(source, out, target, choice, options, max_episodes, skipped, progress)
         groups = _label(root, target, choice, max_episodes, workers or cores(), progress)
-    _print_summary(root, target, groups)
+    print_summary(root, target, groups)
     largest = max(groups, key=lambda group: len(group.episodes))
-    _suggest(root, target, largest)
+    suggest(root, target, largest)
     if target.is_human:
-        _doubt_grippers(root, largest.episodes)
+        doubt_grippers(root, largest.episodes)
     for one in skipped:
         print(f"skipped {one.path}: {one.reason}")
     if clip and not _is_dataset(source):
@@ -151,16 +150,6 @@ def _prepare(target: "Embodiment", progress: "Progress") -> None:
         q_home = np.array(arm.home, dtype=float)[None]
         solve(chain(arm), forward(chain(arm), q_home)[:, None], q_home)
     progress.remove_task(line)
-
-
-@dataclass(frozen=True)
-class _Mapped:
-    """Episodes of a dataset that have labels of the same rules."""
-
-    name: str
-    """What the rules are called."""
-    rules: "Rules"
-    episodes: list[int]
 
 
 def _is_dataset(path: Path) -> bool:
@@ -277,7 +266,7 @@ def _label(
     max_episodes: int | None,
     workers: int,
     progress: "Progress",
-) -> list[_Mapped]:
+) -> list[Mapped]:
     """Label every episode that has no label of this mapping yet; what all are mapped by.
 
     One dataset may hold recordings of several qualities, each with rules of its own.
@@ -297,7 +286,7 @@ def _label(
     by_rules: dict[tuple[str, Rules], list[int]] = {}
     for i in range(count):
         by_rules.setdefault(choice.rules(dataset.note(i).get("quality")), []).append(i)
-    groups = [_Mapped(name, rules, of_rules) for (name, rules), of_rules in by_rules.items()]
+    groups = [Mapped(name, rules, of_rules) for (name, rules), of_rules in by_rules.items()]
     bar = progress.add_task(f"map to {target.name}", total=count)
     for group in groups:
         wanted = mapping_hash(own, target, group.rules)
@@ -320,128 +309,6 @@ def _hash(dataset, index: int, body: str) -> str | None:
     return labels[body]["mapping"].get("hash") if body in labels else None
 
 
-def _print_summary(root: Path, target: "Embodiment", groups: list[_Mapped]) -> None:
-    """How many steps of the episodes that were asked for are valid, and why the others are not."""
-    import numpy as np
-    from rich.console import Console
-    from rich.table import Table
-
-    from mivla.embodiments.layout import SIDES
-    from mivla.episodes.store import Dataset
-    from mivla.retarget import Reason
-
-    dataset = Dataset.open(root)
-    count = sum(len(group.episodes) for group in groups)
-    labelled = _reasons(dataset, target, range(count))
-    rules = groups[0].name
-    if len(groups) > 1:
-        rules = ", ".join(f"{group.name} ({_episodes(len(group.episodes))})" for group in groups)
-    table = Table(title=f"{_episodes(count)} mapped to {target.title}, rules: {rules}")
-    table.add_column("steps")
-    for side in SIDES:
-        table.add_column(side, justify="right")
-    for one in Reason:
-        counts = np.sum(labelled == one, axis=0)
-        if one == Reason.VALID or counts.any():
-            table.add_row(one.name.lower().replace("_", " "), *_shares(counts, len(labelled)))
-        if one == Reason.VALID and (bridged := _bridged(dataset, target, count)).any():
-            table.add_row("  of these bridged", *_shares(bridged, len(labelled)))
-    table.add_row("all", *[f"{len(labelled):,}"] * 2)
-    Console().print(table)
-    print(f"{root}")
-
-
-def _episodes(count: int) -> str:
-    return f"{count} episode{'' if count == 1 else 's'}"
-
-
-def _reasons(dataset: "Dataset", target: "Embodiment", episodes: Collection[int]) -> "np.ndarray":
-    """Why the steps of those episodes are valid or not, both sides (t 2)."""
-    import numpy as np
-
-    reason = dataset.column(f"observation.mivla.{target.name}.reason")
-    asked_for = np.zeros(len(dataset), dtype=bool)
-    asked_for[list(episodes)] = True
-    return reason[np.repeat(asked_for, dataset.lengths)]
-
-
-def _shares(counts: "np.ndarray", steps: int) -> list[str]:
-    return [f"{n:,} ({n / max(steps, 1):.1%})" for n in counts]
-
-
-def _bridged(dataset: "Dataset", target: "Embodiment", count: int) -> "np.ndarray":
-    """Steps of each side of the first episodes that were missing and are interpolated."""
-    import numpy as np
-
-    from mivla.embodiments.layout import SIDES
-
-    counts = np.zeros(len(SIDES), dtype=int)
-    for index in range(count):
-        mapping = dataset.note(index)["labels"].get(target.name, {}).get("mapping", {})
-        for column, side in enumerate(SIDES):
-            registered = (mapping.get("registration") or {}).get(side) or {"filled": ()}
-            counts[column] += sum(stop - start for start, stop in registered["filled"])
-    return counts
-
-
-def _suggest(root: Path, target: "Embodiment", group: _Mapped) -> None:
-    """Where much was lost, what other rules would keep of the first episodes."""
-    import numpy as np
-
-    from mivla.episodes.store import Dataset
-    from mivla.retarget import PRESETS, Reason, retarget
-
-    dataset, rules = Dataset.open(root), group.rules
-    reason = _reasons(dataset, target, group.episodes)
-    # What nobody saw, no rules bring back.
-    seen = (reason == Reason.VALID) | (reason >= Reason.OUT_OF_REACH)
-    if not seen.any() or np.mean(reason[seen] == Reason.VALID) > _MUCH:
-        return
-    first = [dataset[index] for index in group.episodes[:_TRIED_EPISODES]]
-
-    def kept(other: "Rules") -> float:
-        found = np.concatenate([retarget(episode, target, other).reason for episode in first])
-        seen = (found == Reason.VALID) | (found >= Reason.OUT_OF_REACH)
-        return float(np.mean(found[seen] == Reason.VALID)) if seen.any() else 0.0
-
-    now = kept(rules)
-    # A gripper that means something else, or nothing, is no price to keep more steps.
-    others = {
-        f"--rules {name}": other
-        for name, other in PRESETS.items()
-        if (other.gripper, other.d_shut, other.d_open)
-        == (rules.gripper, rules.d_shut, rules.d_open)
-    }
-    if (reason == Reason.OUT_OF_REACH).any():
-        others[f"--scale {0.5 * rules.scale:g}"] = replace(rules, scale=0.5 * rules.scale)
-    better = {n: share for n, other in others.items() if (share := kept(other)) > now + 0.05}
-    if better:
-        what = ", ".join(f"{share:.0%} with {name}" for name, share in better.items())
-        print(f"{now:.0%} of the steps with a hand are kept in {_episodes(len(first))}; {what}")
-
-
-def _doubt_grippers(root: Path, episodes: list[int]) -> None:
-    """Say where grippers of the first episodes are no openings, which hands are made of."""
-    import numpy as np
-
-    from mivla.embodiments.layout import JOINTS, SIDES
-    from mivla.episodes.store import Dataset
-    from mivla.sources.lerobot import OPENING_SLACK
-
-    dataset = Dataset.open(root)
-    columns = [JOINTS[f"joints/{side}/opening"].start for side in SIDES]
-    joints = [dataset[index].state["joints"] for index in episodes[:_TRIED_EPISODES]]
-    opening = np.concatenate(joints)[:, columns]
-    opening = opening[np.isfinite(opening)]
-    beyond = (opening < -OPENING_SLACK) | (opening > 1 + OPENING_SLACK)
-    if beyond.any():
-        print(
-            f"in {beyond.mean():.0%} of steps a gripper reads beyond 0 (shut) to 1 (open), from "
-            f"{opening.min():.3g} to {opening.max():.3g}: hands pinch there as if it were shut or "
-            f"open. See how the dataset counts its grippers (`mivla inspect {root}`)"
-        )
-
-
 def _write_clips(root: Path, target: "Embodiment") -> None:
     from mivla.analysis.clip import side_by_side
     from mivla.episodes.store import Dataset
@@ -456,26 +323,3 @@ def _write_clips(root: Path, target: "Embodiment") -> None:
                 episode, target, root / name, on_step=lambda b=bar: progress.update(b, advance=1)
             )
             print(f"{root / name}")
-
-
-def progress_bar() -> "Progress":
-    """A bar on standard error, with counts and times; it vanishes when it is done."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )

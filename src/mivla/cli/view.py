@@ -34,7 +34,7 @@ def main(
             `default`, or `video` where nobody knows where down is.
     """
     from mivla import MivlaError
-    from mivla.cli.retarget import progress_bar
+    from mivla.cli.progress import progress_bar
     from mivla.embodiments import embodiment
     from mivla.retarget import label, preset, usual_preset
 

@@ -40,8 +40,7 @@ PIPER = Embodiment(
 PIPER_OLD_ZERO = Embodiment(
     name="piper_old_zero",
     title="two AgileX PiPer with firmware before S-V1.6-3, as in RoboTwin",
-    # 0.28 m in front of the mount and 0.06 m above its plane, leaning by 4 degrees: joint 5 then
-    # keeps 0.34 rad.
+    # The tool is where that of the other zero is: from lower down it sweeps over what stands about.
     arms=side_by_side(
         Arm(
             side="left",
@@ -49,7 +48,7 @@ PIPER_OLD_ZERO = Embodiment(
             joints=SIX_JOINTS,
             position_base_mount=(0.0, 0.0, 0.0),
             yaw_base_mount=0.0,
-            home=(-0.0053, 1.6405, -0.9306, 0.0005, 0.8783, -0.0056),
+            home=(-0.0047, 1.6875, -1.2481, 0.0004, 1.1469, -0.0048),
             gripper=parallel_gripper(0.035),
         )
     ),
