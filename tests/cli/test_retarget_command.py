@@ -366,6 +366,19 @@ def test_steps_that_were_bridged_are_counted(tmp_path, capsys):
     assert "0 (0.0%)" in line
 
 
+def test_a_bridged_step_that_no_arm_follows_is_not_among_the_valid(tmp_path, capsys):
+    episode = holding_up(person())
+    hands = episode.state["hand"].copy()
+    hands[3:5, :24] = np.nan
+    episode = replace(episode, state={"hand": hands})
+    root = stored(tmp_path / "people", [person(), episode])
+    assert cli.main(["retarget", str(root), "--to", "x5"]) == 0
+    labels = Dataset.open(root)[1].labels["x5"]
+    assert labels.mapping["registration"]["left"]["filled"] == [[3, 5]]
+    assert (labels.reason[3:5, 0] != 0).all()
+    assert "of these bridged" not in capsys.readouterr().out
+
+
 def test_a_copy_in_another_place_is_labelled_by_several_processes(tmp_path):
     root = tmp_path / "people"
     with DatasetWriter(

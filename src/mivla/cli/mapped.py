@@ -77,17 +77,21 @@ def _shares(counts: "np.ndarray", steps: int) -> list[str]:
 
 
 def _bridged(dataset: "Dataset", target: "Embodiment", count: int) -> "np.ndarray":
-    """Steps of each side of the first episodes that were missing and are interpolated."""
+    """Valid steps of each side of the first episodes that were missing and are interpolated."""
     import numpy as np
 
     from mivla.embodiments.layout import SIDES
+    from mivla.retarget import Reason
 
+    valid = _reasons(dataset, target, range(count)) == Reason.VALID
+    first = np.cumsum(dataset.lengths) - dataset.lengths
     counts = np.zeros(len(SIDES), dtype=int)
     for index in range(count):
         mapping = dataset.note(index)["labels"].get(target.name, {}).get("mapping", {})
         for column, side in enumerate(SIDES):
             registered = (mapping.get("registration") or {}).get(side) or {"filled": ()}
-            counts[column] += sum(stop - start for start, stop in registered["filled"])
+            for start, stop in registered["filled"]:
+                counts[column] += valid[first[index] + start : first[index] + stop, column].sum()
     return counts
 
 
