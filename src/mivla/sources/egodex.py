@@ -31,6 +31,7 @@ from mivla.sources.egodex_skeleton import (
     landmark_joints,
 )
 from mivla.sources.hdf5 import Poses, array, low_level, subgroup, vector
+from mivla.sources.person import rigid_or_missing
 from mivla.sources.source import (
     OnSkip,
     UnreadableRecording,
@@ -265,7 +266,7 @@ def _camera_poses(file: h5py.File) -> Float[np.ndarray, "t 4 4"]:
     T_world_cam = array(file, "transforms/camera")
     if T_world_cam.shape[1:] != (4, 4):
         raise UnreadableRecording(f"/transforms/camera has the shape {T_world_cam.shape}")
-    _lose_what_is_not_rigid(T_world_cam)
+    T_world_cam = rigid_or_missing(T_world_cam)
     if np.isnan(T_world_cam).any(axis=(1, 2)).all():
         raise UnreadableRecording("no camera pose in it is valid, so there is no heading")
     if len(T_world_cam) < 2:
@@ -340,22 +341,6 @@ def _grip_confidence(file: h5py.File, steps: int) -> Float[np.ndarray, "t 2"] | 
             # A confidence that is no number is none; comparing leaves it out.
             least[:, column] = np.where(worst > 0, np.minimum(worst, 1), 0)
     return None if np.isnan(least).all() else least
-
-
-@njit(cache=True, error_model="numpy")
-@no_type_check
-def _lose_what_is_not_rigid(T):
-    for t in range(len(T)):
-        x, y, z = T[t, :3, 0], T[t, :3, 1], T[t, :3, 2]
-        xx = x[0] * x[0] + x[1] * x[1] + x[2] * x[2]
-        yy = y[0] * y[0] + y[1] * y[1] + y[2] * y[2]
-        xy = x[0] * y[0] + x[1] * y[1] + x[2] * y[2]
-        off = abs(x[1] * y[2] - x[2] * y[1] - z[0])
-        off += abs(x[2] * y[0] - x[0] * y[2] - z[1])
-        off += abs(x[0] * y[1] - x[1] * y[0] - z[2])
-        worst = max(abs(xx - 1), abs(yy - 1), abs(xy), off)
-        if not (worst < 1e-3 and np.isfinite(T[t, 0, 3] + T[t, 1, 3] + T[t, 2, 3])):
-            T[t] = np.nan
 
 
 @njit(cache=True, error_model="numpy")

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float
+from numba import njit
 
 from mivla.embodiments.hand import (
     MIDDLE_KNUCKLE,
@@ -101,14 +103,33 @@ def episode_of(
 
 
 def rigid_or_missing(T: Float[np.ndarray, "t 4 4"]) -> Float[np.ndarray, "t 4 4"]:
-    """Poses as they are, NaN where the rotation is none or the position is nowhere."""
-    there = (np.abs(T) < FAR_M).all(axis=(1, 2), keepdims=True)
-    T = np.where(there, T, np.nan)
-    R = T[:, :3, :3]
-    error = np.abs(np.swapaxes(R, 1, 2) @ R - np.eye(3)).max(axis=(1, 2))
-    volume = np.sum(np.cross(R[:, :, 0], R[:, :, 1]) * R[:, :, 2], axis=-1)
-    good = (error < 1e-3) & (volume > 0)
-    return np.where(good[:, None, None], T, np.nan)
+    """Poses in double precision; NaN where the rotation is none or the position is nowhere."""
+    T = T.astype(np.float64)
+    _lose_what_is_not_rigid(T)
+    return T
+
+
+@njit(cache=True, error_model="numpy")
+@no_type_check
+def _lose_what_is_not_rigid(T):
+    for t in range(len(T)):
+        there, error = True, 0.0
+        for r in range(4):
+            for c in range(4):
+                # False for what is not a number.
+                there = there and abs(T[t, r, c]) < FAR_M
+        for a in range(3):
+            for b in range(a, 3):
+                dot = -1.0 if a == b else 0.0
+                for k in range(3):
+                    dot += T[t, k, a] * T[t, k, b]
+                error = max(error, abs(dot))
+        x, y, z = T[t, :3, 0], T[t, :3, 1], T[t, :3, 2]
+        volume = (x[1] * y[2] - x[2] * y[1]) * z[0]
+        volume += (x[2] * y[0] - x[0] * y[2]) * z[1]
+        volume += (x[0] * y[1] - x[1] * y[0]) * z[2]
+        if not (there and error < 1e-3 and volume > 0):
+            T[t] = np.nan
 
 
 def next_of(values: Float[np.ndarray, "t d"]) -> Float[np.ndarray, "t d"]:
