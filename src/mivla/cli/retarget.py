@@ -82,6 +82,7 @@ def main(
     import numpy as np
 
     from mivla.embodiments import embodiment
+    from mivla.episodes.store import is_dataset
     from mivla.machine import cores
 
     _at_least_one("--max-episodes", max_episodes)
@@ -104,7 +105,7 @@ def main(
     skipped: list[Skipped] = []
     with progress_bar() as progress:
         _prepare(target, progress)
-        if _is_dataset(source):
+        if is_dataset(source):
             _refuse(options, "the source is a dataset already")
             root = source if out is None else _copied(source, out)
         else:
@@ -117,7 +118,7 @@ def main(
         doubt_grippers(root, largest.episodes)
     for one in skipped:
         print(f"skipped {one.path}: {one.reason}")
-    if clip and not _is_dataset(source):
+    if clip and not is_dataset(source):
         _write_clips(root, target)
     return 1 if skipped else 0
 
@@ -152,18 +153,14 @@ def _prepare(target: "Embodiment", progress: "Progress") -> None:
     progress.remove_task(line)
 
 
-def _is_dataset(path: Path) -> bool:
-    return (path / "meta" / "info.json").exists() or (path / ".writing").exists()
-
-
 def _copied(source: Path, out: Path) -> Path:
     """A copy of a dataset, made beside and renamed; one that is there already is gone on with."""
     import shutil
 
     from mivla import MivlaError
-    from mivla.episodes.store import Dataset
+    from mivla.episodes.store import Dataset, is_dataset
 
-    if _is_dataset(out):
+    if is_dataset(out):
         if _recorded(Dataset.open(source)) != _recorded(Dataset.open(out)):
             raise MivlaError(
                 f"{out} is a dataset already, and no copy of {source}: it holds other episodes. "

@@ -76,11 +76,11 @@ def main(
 def _episode(path: Path, number: int) -> "Episode":
     """One episode of a dataset, or of recordings of another format."""
     from mivla import MivlaError
-    from mivla.episodes.store import Dataset
+    from mivla.episodes.store import Dataset, is_dataset
     from mivla.sources import Skipped, format_of
     from mivla.sources import source as source_of
 
-    if (path / "meta" / "info.json").exists() or (path / ".writing").exists():
+    if is_dataset(path):
         dataset = Dataset.open(path)
         if not 0 <= number < len(dataset):
             raise MivlaError(f"no episode {number}: {path} has {len(dataset)}, counted from 0.")

@@ -499,6 +499,11 @@ def own_order(body: Embodiment, names: Any) -> Int[np.ndarray, " own"]:
     return np.array(order)
 
 
+def is_dataset(path: Path) -> bool:
+    """Whether a dataset is at a path, finished or not."""
+    return (path / INFO).exists() or (path / WORKSHOP).exists()
+
+
 def check_version(root: Path, info: Mapping[str, Any]) -> None:
     """Refuse what is not a LeRobotDataset v3.0.
 

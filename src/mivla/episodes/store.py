@@ -14,6 +14,7 @@ from mivla.episodes.reader import (
     UnfinishedDataset,
     UnknownBody,
     UnsupportedVersion,
+    is_dataset,
 )
 from mivla.episodes.relabel import WorkerLost, relabel
 from mivla.episodes.writer import DatasetMismatch, DatasetWriter
@@ -34,5 +35,6 @@ __all__ = [
     "UnsupportedVersion",
     "WorkerLost",
     "VideoCodec",
+    "is_dataset",
     "relabel",
 ]
